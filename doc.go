@@ -1,0 +1,9 @@
+// Package hotpath is the root of a library of performance middleware for net/http. It
+// holds no code: each of its packages is imported by itself, wraps handlers you have,
+// and works with the others in any order.
+//
+//	cache    typed read-through cache: one load per key, tags, stale answers when the source fails
+//
+// The packages compress, throttle, partial, batch, pool, metrics and cache/httpcache are
+// being built; CHANGELOG.md says what is there.
+package hotpath

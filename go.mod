@@ -1,0 +1,3 @@
+module github.com/hotpath-go/hotpath
+
+go 1.25
