@@ -1,0 +1,122 @@
+// Package problem writes refusals as RFC 9457 problem details.
+package problem
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/field"
+)
+
+// A Problem is one refusal. Text that is not valid UTF-8 is made so: JSON has no other.
+type Problem struct {
+	Type       string        // URI of the kind of problem; "": about:blank
+	Title      string        // "": the text of Status
+	Status     int           // 400 to 599
+	Detail     string        // "": left out
+	RetryAfter time.Duration // above 0: the field Retry-After, in seconds rounded up
+	More       []Member      // extension members, in this order after the others
+}
+
+// A Member is an extension of a Problem (RFC 9457 section 3.2). Value is a string, int,
+// int64, bool or []string.
+type Member struct {
+	Name  string
+	Value any
+}
+
+// describing are the fields of the answer that is not given. What outer layers put beside
+// them stays (CORS, Vary, a request id, Content-Security-Policy), or a browser cannot even
+// read the refusal.
+var describing = [...]string{
+	"Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
+	"Etag", "Last-Modified", "Expires",
+}
+
+// Write answers r with p. It replaces the fields that described the abandoned answer; the
+// body has a Content-Length, is not stored by anybody, and is left out for HEAD.
+func Write(w http.ResponseWriter, r *http.Request, p Problem) {
+	body := Append(nil, p)
+	h := w.Header()
+	for _, name := range describing {
+		delete(h, name)
+	}
+	field.DropDigests(h)
+	h["Content-Type"] = []string{"application/problem+json"}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = []string{"no-store"}
+	if p.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.FormatInt(seconds(p.RetryAfter), 10)}
+	}
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client is gone or is not: a refusal has nobody else to tell
+	}
+}
+
+// seconds rounds up, or a client that obeys to the second comes back too early.
+func seconds(d time.Duration) int64 {
+	s := int64(d / time.Second)
+	if d%time.Second > 0 {
+		s++
+	}
+	return s
+}
+
+// Append appends p to dst as the JSON object of RFC 9457 section 3.1.
+func Append(dst []byte, p Problem) []byte {
+	if p.Type == "" {
+		p.Type = "about:blank"
+	}
+	if p.Title == "" {
+		p.Title = http.StatusText(p.Status)
+	}
+	dst = appendValue(append(dst, `{"type":`...), p.Type)
+	dst = appendValue(append(dst, `,"title":`...), p.Title)
+	dst = strconv.AppendInt(append(dst, `,"status":`...), int64(p.Status), 10)
+	if p.Detail != "" {
+		dst = appendValue(append(dst, `,"detail":`...), p.Detail)
+	}
+	for _, m := range p.More {
+		dst = append(appendValue(append(dst, ','), m.Name), ':')
+		dst = appendValue(dst, m.Value)
+	}
+	return append(dst, '}')
+}
+
+func appendValue(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case string:
+		return appendString(dst, v)
+	case []string:
+		dst = append(dst, '[')
+		for i, s := range v {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, s)
+		}
+		return append(dst, ']')
+	case int:
+		return strconv.AppendInt(dst, int64(v), 10)
+	case int64:
+		return strconv.AppendInt(dst, v, 10)
+	case bool:
+		return strconv.AppendBool(dst, v)
+	}
+	// A type that the comment of Member does not name: say that something was there.
+	return append(dst, "null"...)
+}
+
+// appendString appends s as a JSON string. Refusals are most frequent when a service is
+// busiest, so plain text costs no allocation; the rest is encoding/json's business.
+func appendString(dst []byte, s string) []byte {
+	if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\<>&`, c) }) {
+		quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
+		return append(dst, quoted...)
+	}
+	return append(append(append(dst, '"'), s...), '"')
+}
