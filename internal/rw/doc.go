@@ -21,8 +21,11 @@
 // is settled once; header changes after that do not leak, however long the header is held;
 // 1xx responses pass; HEAD, 204, 205 and 304 have no body; trailers arrive;
 // [http.ResponseController] reaches everything; and after the handler returned every method
-// fails. It allocates nothing besides the struct that embeds it, which must never be pooled:
-// handlers keep writers longer than they should.
+// fails. It allocates nothing besides the struct that embeds it (with [Writer.Private] the
+// maps), which must never be pooled: handlers keep writers longer than they should.
+//
+// What no wrapper can keep: http.MaxBytesHandler tells net/http by a method without a name
+// outside of it to close the connection of a request that was too large.
 //
 // # Walking
 //

@@ -41,7 +41,12 @@ func (w *Writer) Send(status int) {
 
 // Pass ends the Layer's part, after Send or at OnHeader: from now on everything goes straight
 // to the inner writer, and no further event comes.
-func (w *Writer) Pass() { w.layer = nil }
+func (w *Writer) Pass() {
+	if w.held.frozen() && !w.sent {
+		w.Send(int(w.status)) // or what was settled and held would be lost
+	}
+	w.layer = nil
+}
 
 // FlushInner flushes the inner writer by http.ResponseController. The error Is
 // http.ErrNotSupported if nobody there can.
@@ -51,13 +56,15 @@ func (w *Writer) FlushInner() error { return http.NewResponseController(w.inner)
 // http.TrailerPrefix. Then a Content-Length must not be set, or net/http drops them.
 func (w *Writer) HasTrailers() bool {
 	h := w.Header()
-	if len(h["Trailer"]) > 0 || hasPrefixed(h) {
+	if hasPrefixed(h) {
 		return true
 	}
-	if w.thawed && w.held.frozen() {
-		return slices.ContainsFunc(w.held.late, func(f lateField) bool { return strings.HasPrefix(f.name, http.TrailerPrefix) })
+	if !w.held.frozen() {
+		return len(h["Trailer"]) > 0
 	}
-	return false
+	// Declared counts what was declared when the status was settled, as in net/http.
+	return slices.ContainsFunc(w.held.fields, func(f frozenField) bool { return f.name == "Trailer" && len(f.lines) > 0 }) ||
+		slices.ContainsFunc(w.held.late, func(f lateField) bool { return strings.HasPrefix(f.name, http.TrailerPrefix) })
 }
 
 func hasPrefixed(h http.Header) bool {
@@ -76,9 +83,6 @@ func hasPrefixed(h http.Header) bool {
 func (w *Writer) Private() http.Header {
 	h := w.inner.Header()
 	w.held = &held{own: h.Clone(), first: h.Clone()}
-	if w.held.own == nil {
-		w.held.own, w.held.first = http.Header{}, http.Header{}
-	}
 	return w.held.own
 }
 
@@ -108,11 +112,14 @@ func (w *Writer) copyTrailers() {
 			h[name] = values
 		}
 	}
-	for _, line := range w.held.own["Trailer"] {
+	// Those that were declared to the inner writer; Trailer itself cannot be one of them.
+	for _, line := range h["Trailer"] {
 		for name := range strings.SplitSeq(line, ",") {
 			name = http.CanonicalHeaderKey(strings.Trim(name, " \t"))
 			if values, ok := w.held.own[name]; ok {
 				h[name] = values
+			} else {
+				delete(h, name)
 			}
 		}
 	}
@@ -185,11 +192,14 @@ func (d *held) freeze(h http.Header) {
 // thaw makes h what it was, and notes what the handler did to it since.
 func (d *held) thaw(h http.Header) {
 	d.late = d.late[:0]
-	for name, lines := range h {
-		if !slices.ContainsFunc(d.fields, func(f frozenField) bool { return f.name == name }) {
-			d.late = append(d.late, lateField{name: name, lines: lines})
-			delete(h, name)
+	kept := 0
+	for _, f := range d.fields {
+		if _, ok := h[f.name]; ok {
+			kept++
 		}
+	}
+	if len(h) > kept {
+		d.takeAdditions(h)
 	}
 	for _, f := range d.fields {
 		was := d.values[f.from : f.from+len(f.lines)]
@@ -210,6 +220,19 @@ func (d *held) thaw(h http.Header) {
 	}
 }
 
+// takeAdditions moves from h to late what was not there. A proxied header is somebody else's
+// input and can be long, so it is searched and not walked for each name.
+func (d *held) takeAdditions(h http.Header) {
+	slices.SortFunc(d.fields, func(a, b frozenField) int { return strings.Compare(a.name, b.name) })
+	for name, lines := range h {
+		_, was := slices.BinarySearchFunc(d.fields, name, func(f frozenField, name string) int { return strings.Compare(f.name, name) })
+		if !was {
+			d.late = append(d.late, lateField{name: name, lines: lines})
+			delete(h, name)
+		}
+	}
+}
+
 func (d *held) bringBack(h http.Header) {
 	for _, f := range d.late {
 		if f.deleted {
@@ -226,12 +249,13 @@ func (d *held) bringBack(h http.Header) {
 const maxPooled = 256
 
 func (d *held) release() {
-	if cap(d.values) > maxPooled || cap(d.fields) > maxPooled {
+	if max(cap(d.values), cap(d.fields), cap(d.late)) > maxPooled {
 		return
 	}
-	clear(d.fields)
-	clear(d.values)
-	clear(d.late)
+	// Up to the capacity: an earlier freeze may have had more, and a Set-Cookie in it.
+	clear(d.fields[:cap(d.fields)])
+	clear(d.values[:cap(d.values)])
+	clear(d.late[:cap(d.late)])
 	d.isFrozen, d.fields, d.values, d.late = false, d.fields[:0], d.values[:0], d.late[:0]
 	heldPool.Put(d)
 }

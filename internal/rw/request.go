@@ -48,14 +48,15 @@ func Whole(r *http.Request) *http.Request {
 	url := *r.URL
 	url.RawQuery, url.ForceQuery = p.Query, false
 	whole.URL, whole.RequestURI = &url, url.RequestURI()
+	whole.Form = nil // if it was parsed it has the parameter; the next FormValue parses anew
 	return whole
 }
 
-// CopyBack brings to r what was set on its copy by those inside: outer layers name the route
+// CopyBack brings to r what was set on inner, its copy, by those inside: outer layers name the route
 // by Pattern, and net/http removes the temporary files of MultipartForm. Defer it, so that
 // it also holds on panic.
-func CopyBack(r, copy *http.Request) {
-	r.Pattern, r.MultipartForm = copy.Pattern, copy.MultipartForm
+func CopyBack(r, inner *http.Request) {
+	r.Pattern, r.MultipartForm = inner.Pattern, inner.MultipartForm
 }
 
 // Background marks the work of ctx as nobody's request, such as a refresh behind.

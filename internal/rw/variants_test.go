@@ -94,11 +94,23 @@ func TestVariants_AFailureIsForAllAndNotForEver(t *testing.T) {
 	if _, err := v.Make(t.Context(), "gzip", "", half); err != nil {
 		t.Errorf("after Goexit: %v", err)
 	}
+	synctest.Test(t, func(t *testing.T) {
+		v := rw.NewVariants([]byte(text), nil)
+		go v.Make(t.Context(), "gzip", "", func([]byte) ([]byte, error) {
+			time.Sleep(time.Second)
+			runtime.Goexit()
+			return nil, nil
+		})
+		synctest.Wait()
+		if f, err := v.Make(t.Context(), "gzip", "", half); f != nil || err == nil {
+			t.Errorf("who waited for it: %v, %v, want an error", f, err)
+		}
+	})
 }
 
 func TestVariants_KeepsWhatIsReservedAndGivesItBack(t *testing.T) {
 	var used int64
-	limit := int64(200)
+	limit := int64(1_000)
 	v := rw.NewVariants([]byte(text), func(delta int64) bool {
 		if used+delta > limit {
 			return false
@@ -106,10 +118,11 @@ func TestVariants_KeepsWhatIsReservedAndGivesItBack(t *testing.T) {
 		used += delta
 		return true
 	})
-	if f, err := v.Make(t.Context(), "gzip", "", half); err != nil || f == nil || v.Form("gzip") == nil || used == 0 {
-		t.Fatalf("%v, %v, used %d", f, err, used)
+	roomy := func(dst []byte) ([]byte, error) { return append(make([]byte, 0, 800), 'x'), nil }
+	if f, err := v.Make(t.Context(), "gzip", "", roomy); err != nil || f == nil || v.Form("gzip") == nil || used < 800 {
+		t.Fatalf("%v, %v, used %d: all that is allocated counts", f, err, used)
 	}
-	if f, err := v.Make(t.Context(), "br", "", half); err != nil || f == nil || v.Form("br") != nil {
+	if f, err := v.Make(t.Context(), "br", "", roomy); err != nil || f == nil || v.Form("br") != nil {
 		t.Errorf("no room: %v, %v: want it served and not kept", f, err)
 	}
 	v.Release()

@@ -86,6 +86,14 @@ func TestWalk(t *testing.T) {
 	if !slices.Equal(parts, []*http.Request{nil, nil, part, part}) {
 		t.Errorf("parts on the way out: %v", parts)
 	}
+	// A part inside a part: the innermost one is what counts.
+	first := httptest.NewRequest("GET", "/innermost", nil)
+	deepest := &envelope{around: inside, part: first}
+	for w, p := range rw.WalkOut(deepest) {
+		if w == http.ResponseWriter(outside) && p != first {
+			t.Errorf("outside sees %v, want the innermost part", p.URL)
+		}
+	}
 	for range rw.Walk(nil) {
 		t.Error("a walk from nil went somewhere")
 	}
@@ -157,7 +165,11 @@ func TestWhole(t *testing.T) {
 	}
 	ctx := context.WithValue(t.Context(), rw.ProjectionKey{}, &rw.Projection{Mask: "id", Query: "x=1"})
 	masked := httptest.NewRequestWithContext(ctx, "GET", "/a?x=1&fields=id", nil)
+	_ = masked.FormValue("x") // an outer layer has parsed it
 	whole := rw.Whole(masked)
+	if whole.FormValue("fields") != "" {
+		t.Error("the parameter is still in the form")
+	}
 	if rw.Masked(whole.Context()) != nil || whole.URL.RawQuery != "x=1" || whole.RequestURI != "/a?x=1" {
 		t.Errorf("masked %v, query %q, URI %q", rw.Masked(whole.Context()), whole.URL.RawQuery, whole.RequestURI)
 	}

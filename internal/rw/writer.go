@@ -77,8 +77,8 @@ func (w *Writer) Serve(self http.ResponseWriter, next http.Handler, r *http.Requ
 	w.copyTrailers()
 }
 
-// Status returns the settled status, 0 if there is none yet. After Serve it is never 0: 200
-// if the handler said nothing, 101 if it hijacked the connection.
+// Status returns the settled status, 0 if there is none yet. After Serve it is 0 only if the
+// handler panicked: 200 if it said nothing, 101 if it hijacked the connection.
 func (w *Writer) Status() int { return int(w.status) }
 
 // Written returns how many body bytes were taken from the handler by the calls that have
@@ -139,10 +139,11 @@ func BodyAllowed(status int) bool {
 func (w *Writer) settle(status int) {
 	w.status, w.bodiless = int32(status), !BodyAllowed(status)
 	h := w.Header()
-	if status == http.StatusResetContent {
-		delete(h, "Content-Length") // its body will be refused, and the client would wait for it
+	if status == http.StatusNoContent || status == http.StatusResetContent {
+		// RFC 9110 section 8.6; the client would wait for a body that is refused.
+		delete(h, "Content-Length")
 	}
-	if lines := h["Content-Length"]; len(lines) == 1 {
+	if lines := h["Content-Length"]; len(lines) > 0 {
 		if n, err := strconv.ParseInt(lines[0], 10, 64); err == nil && n >= 0 {
 			w.declared = n
 		}
@@ -234,10 +235,10 @@ func (w *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 		if w.dead.Load() {
 			return total, ErrDead
 		}
-		if to, ok := w.inner.(io.ReaderFrom); ok && w.layer == nil && !w.hijacked && !w.bodiless {
+		if to, ok := w.inner.(io.ReaderFrom); ok && w.layer == nil && !w.hijacked && !w.bodiless && !w.overrun {
 			n, err := to.ReadFrom(src)
 			w.written += n
-			if n > 0 && w.status == 0 {
+			if w.status == 0 && (n > 0 || errors.Is(err, http.ErrContentLength)) {
 				w.settle(http.StatusOK)
 			}
 			return total + n, err
@@ -247,10 +248,13 @@ func (w *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 		}
 		n, readErr := src.Read(b.B[:pieceSize])
 		if n > 0 {
-			n, err = w.Write(b.B[:n])
-			total += int64(n)
+			m, err := w.Write(b.B[:n])
+			total += int64(m)
 			if err != nil {
 				return total, err
+			}
+			if m < n {
+				return total, io.ErrShortWrite
 			}
 		}
 		if readErr == io.EOF {
@@ -265,7 +269,8 @@ func (w *Writer) ReadFrom(src io.Reader) (total int64, err error) {
 // Flush is FlushError for those who assert http.Flusher.
 func (w *Writer) Flush() { _ = w.FlushError() }
 
-// FlushError sends what has been written so far, the header at least.
+// FlushError sends what has been written so far, the header at least. Under a Layer it settles
+// the status also where the inner writer cannot flush, as behind http.TimeoutHandler.
 func (w *Writer) FlushError() error {
 	switch {
 	case w.dead.Load():
@@ -295,6 +300,10 @@ func (w *Writer) FlushError() error {
 func (w *Writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if w.dead.Load() {
 		return nil, nil, ErrDead
+	}
+	if w.layer != nil && w.status != 0 {
+		w.Send(int(w.status)) // net/http too sends what was settled before
+		w.Pass()
 	}
 	conn, buffered, err := http.NewResponseController(w.inner).Hijack()
 	if err == nil {

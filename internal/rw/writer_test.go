@@ -277,3 +277,200 @@ func TestBuffer(t *testing.T) {
 		}
 	}
 }
+
+// odd does with its response what f says at the return.
+type odd struct {
+	rw.Writer
+	onWrite, onReturn func(o *odd)
+}
+
+func (o *odd) OnHeader(int) {}
+func (o *odd) OnWrite(p []byte) (int, error) {
+	if o.onWrite != nil {
+		o.onWrite(o)
+	}
+	return len(p), nil
+}
+func (o *odd) OnFlush() error { return o.FlushInner() }
+func (o *odd) OnReturn() {
+	if o.onReturn != nil {
+		o.onReturn(o)
+	}
+}
+
+// Layers that use their means in unusual ways still send what the handler settled.
+func TestWriter_OddLayers(t *testing.T) {
+	settle := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Kept", "1")
+		w.WriteHeader(404)
+		w.Header().Set("X-Kept", "2")
+		w.Header().Set("X-Late", "1")
+		io.WriteString(w, "x")
+		w.Header().Set("X-Kept", "3")
+	}
+	edit := func(o *odd) { o.Thaw().Set("X-Edited", "1") }
+	for _, tc := range []struct {
+		name              string
+		onWrite, onReturn func(o *odd)
+		edited            string
+	}{
+		{"passes in OnWrite", func(o *odd) { o.Pass() }, nil, ""},
+		{"passes in OnReturn", nil, func(o *odd) { o.Pass() }, ""},
+		{"thaws, edits and does not send", edit, nil, "1"},
+		{"does so twice", edit, func(o *odd) { edit(o); o.Send(404) }, "1"},
+		{"sends twice", nil, func(o *odd) { o.Send(404); o.Send(500) }, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inner := newWire()
+			o := &odd{onWrite: tc.onWrite, onReturn: tc.onReturn}
+			o.Wrap(inner, o)
+			o.Serve(o, http.HandlerFunc(settle), httptest.NewRequest("GET", "/", nil))
+			if inner.status != 404 || inner.sent.Get("X-Kept") != "1" || inner.sent.Get("X-Late") != "" || inner.sent.Get("X-Edited") != tc.edited {
+				t.Errorf("%d %v", inner.status, inner.sent)
+			}
+			if inner.header.Get("X-Late") != "1" || inner.header.Get("X-Kept") != "3" {
+				t.Errorf("the handler's later changes did not come back: %v", inner.header)
+			}
+		})
+	}
+}
+
+func TestWriter_HasTrailers(t *testing.T) {
+	for _, tc := range []struct {
+		name    string
+		handler http.HandlerFunc
+		want    bool
+	}{
+		{"none", func(w http.ResponseWriter, r *http.Request) {}, false},
+		{"declared", func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Trailer", "X-Sum") }, true},
+		{"declared and taken back too late", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Trailer", "X-Sum")
+			w.WriteHeader(200)
+			w.Header().Del("Trailer")
+		}, true},
+		{"declared too late", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			w.Header().Set("Trailer", "X-Sum")
+		}, false},
+		{"with the prefix, at any time", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(200)
+			w.Header().Set(http.TrailerPrefix+"X", "1")
+		}, true},
+	} {
+		for _, thaw := range []bool{false, true} {
+			o := &odd{onReturn: func(o *odd) {
+				if thaw {
+					o.Thaw()
+				}
+				if got := o.HasTrailers(); got != tc.want {
+					t.Errorf("%s, thawed %v: %v, want %v", tc.name, thaw, got, tc.want)
+				}
+			}}
+			o.Wrap(newWire(), o)
+			o.Serve(o, tc.handler, httptest.NewRequest("GET", "/", nil))
+		}
+	}
+}
+
+// A private map gives the trailers that were declared, as they are in the end.
+func TestWriter_PrivateTrailers(t *testing.T) {
+	inner := newWire()
+	deliver(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Trailer"] = []string{"X-Sum, x-gone"}
+		w.Header().Set("X-Gone", "before")
+		w.WriteHeader(200)
+		w.Header().Del("Trailer")
+		w.Header().Del("X-Gone")
+		w.Header().Set("X-Sum", "42")
+		w.Header().Set("X-Late", "1")
+	})).ServeHTTP(inner, httptest.NewRequest("GET", "/", nil))
+	if _, gone := inner.header["X-Gone"]; gone || inner.header.Get("X-Sum") != "42" || inner.header.Get("X-Late") != "" {
+		t.Errorf("%v", inner.header)
+	}
+}
+
+// A 1xx response of a private map leaves nothing in the inner one.
+func TestWriter_PrivateInforms(t *testing.T) {
+	inner := newWire()
+	deliver(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-A", "early")
+		w.WriteHeader(103)
+		if inner.header.Get("X-A") != "" {
+			t.Errorf("after it: %v", inner.header)
+		}
+	})).ServeHTTP(inner, httptest.NewRequest("GET", "/", nil))
+	if len(inner.early) != 1 || inner.early[0] != "103early" {
+		t.Errorf("%v", inner.early)
+	}
+}
+
+func TestWriter_HijackSendsWhatWasSettled(t *testing.T) {
+	for kind, wrap := range kinds {
+		if kind == "sink" {
+			continue
+		}
+		client, url := serve(t, wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "2")
+			w.WriteHeader(299)
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Errorf("%s: %v", kind, err)
+				return
+			}
+			defer conn.Close()
+			w.WriteHeader(500)
+			if err := http.NewResponseController(w).Flush(); err != http.ErrHijacked {
+				t.Errorf("%s: Flush after Hijack: %v", kind, err)
+			}
+			if _, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("x")); err != http.ErrHijacked {
+				t.Errorf("%s: ReadFrom after Hijack: %v", kind, err)
+			}
+			body := "ok"
+			if kind == "transformer" {
+				body = "okok" // it has doubled the length
+			}
+			io.WriteString(conn, body)
+		})), false)
+		if a := ask(client, "GET", url, nil); a.status != 299 || !strings.HasPrefix(a.body, "ok") || a.err != nil {
+			t.Errorf("%s: %+v", kind, a)
+		}
+	}
+}
+
+func TestWriter_HijackedStatus(t *testing.T) {
+	status := 0
+	client, url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := new(holder)
+		h.Wrap(w, h)
+		h.Serve(h, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			conn, _, _ := http.NewResponseController(w).Hijack()
+			conn.Close()
+		}), r)
+		status = h.Status()
+	}), false)
+	ask(client, "GET", url, nil)
+	if status != 101 {
+		t.Errorf("status %d, want 101", status)
+	}
+}
+
+func TestWriter_ReadFromCountsWhatPassed(t *testing.T) {
+	o := new(observer)
+	o.Wrap(newWire(), nil)
+	o.Serve(o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(io.ReaderFrom).ReadFrom(strings.NewReader(text))
+	}), httptest.NewRequest("GET", "/", nil))
+	if o.Written() != int64(len(text)) || o.Status() != 200 {
+		t.Errorf("written %d, status %d", o.Written(), o.Status())
+	}
+	o = new(observer)
+	o.Wrap(newWire(), nil)
+	o.Serve(o, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "3")
+		w.(io.ReaderFrom).ReadFrom(strings.NewReader(text))
+		w.WriteHeader(500) // too late: the refused bytes have settled 200
+	}), httptest.NewRequest("GET", "/", nil))
+	if o.Status() != 200 {
+		t.Errorf("status %d, and on the wire it is 200", o.Status())
+	}
+}
