@@ -15,7 +15,11 @@ var digests = [...]string{"Accept-Ranges", "Content-Digest", "Repr-Digest", "Dig
 func DropDigests(h http.Header) {
 	for _, name := range digests {
 		delete(h, name)
-		delete(h, http.TrailerPrefix+name)
+	}
+	for name := range h { // no form of its name is canonical after the prefix, for it has a colon
+		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isDigest(trailer) {
+			delete(h, name)
+		}
 	}
 	if trailers := h["Trailer"]; len(trailers) > 0 && announcesDigest(trailers) {
 		var kept []string

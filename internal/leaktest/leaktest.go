@@ -14,7 +14,7 @@ import (
 
 // patience is how long a goroutine that is ending may take: server connections and
 // timers wind down after the test that used them.
-const patience = 5 * time.Second
+const patience = 3 * time.Second
 
 // Main runs the tests of m and exits. It is the whole body of a TestMain:
 //

@@ -1,6 +1,8 @@
 package leaktest_test
 
 import (
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,20 @@ import (
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
+
+// The binary runs itself with one test that leaks, and has to fail.
+func TestMain_FailsForALeak(t *testing.T) {
+	if os.Getenv("LEAK") == "1" {
+		go func() { select {} }()
+		return
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^TestMain_FailsForALeak$")
+	cmd.Env = append(os.Environ(), "LEAK=1")
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "TestMain_FailsForALeak") || !strings.Contains(string(out), "a goroutine is left") {
+		t.Errorf("exit %v, output:\n%s", err, out)
+	}
+}
 
 func TestWait_FindsAGoroutineThatStays(t *testing.T) {
 	before := leaktest.Running()

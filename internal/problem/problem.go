@@ -33,7 +33,7 @@ type Member struct {
 // read the refusal.
 var describing = [...]string{
 	"Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
-	"Etag", "Last-Modified", "Expires",
+	"Etag", "Last-Modified", "Expires", "Retry-After", "Surrogate-Control",
 }
 
 // Write answers r with p. It replaces the fields that described the abandoned answer; the
@@ -43,6 +43,11 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	h := w.Header()
 	for _, name := range describing {
 		delete(h, name)
+	}
+	for name := range h {
+		if strings.HasSuffix(name, "-Cache-Control") { // of RFC 9213: caches obey it before Cache-Control
+			delete(h, name)
+		}
 	}
 	field.DropDigests(h)
 	h["Content-Type"] = []string{"application/problem+json"}
@@ -75,7 +80,9 @@ func Append(dst []byte, p Problem) []byte {
 		p.Title = http.StatusText(p.Status)
 	}
 	dst = appendValue(append(dst, `{"type":`...), p.Type)
-	dst = appendValue(append(dst, `,"title":`...), p.Title)
+	if p.Title != "" { // a status may have no text
+		dst = appendValue(append(dst, `,"title":`...), p.Title)
+	}
 	dst = strconv.AppendInt(append(dst, `,"status":`...), int64(p.Status), 10)
 	if p.Detail != "" {
 		dst = appendValue(append(dst, `,"detail":`...), p.Detail)

@@ -30,6 +30,7 @@ func TestAppend(t *testing.T) {
 			},
 			`{"type":"urn:x","title":"No","status":503,"detail":"say \"when\"","b":"x","a":7,"l":1099511627776,"t":true,"s":["p","q"],"none":[]}`,
 		},
+		{"a status without a text", problem.Problem{Status: 499}, `{"type":"about:blank","status":499}`},
 		{"a value of another type", problem.Problem{Status: 400, Title: "No", More: []problem.Member{{"f", 1.5}}}, `{"type":"about:blank","title":"No","status":400,"f":null}`},
 		{"markup cannot leave the string", problem.Problem{Status: 400, Title: "No", Detail: "</script>"}, `{"type":"about:blank","title":"No","status":400,"detail":"\u003c/script\u003e"}`},
 		{"bytes that are no UTF-8", problem.Problem{Status: 400, Title: "No", Detail: "a\xffb"}, `{"type":"about:blank","title":"No","status":400,"detail":"a\ufffdb"}`},
@@ -47,6 +48,7 @@ func TestWrite_ReplacesTheAbandonedAnswer(t *testing.T) {
 	for name, value := range map[string]string{
 		"Content-Type": "text/html", "Content-Length": "9000", "Content-Encoding": "br", "Content-Range": "bytes 0-1/2",
 		"ETag": `"v1"`, "Last-Modified": "x", "Expires": "x", "Cache-Control": "max-age=60", "Repr-Digest": "x", "Accept-Ranges": "bytes",
+		"Content-Language": "de", "Content-Location": "/x", "Content-Disposition": "inline", "Retry-After": "100", "CDN-Cache-Control": "max-age=60", "Surrogate-Control": "x",
 		"Vary": "Origin", "Access-Control-Allow-Origin": "*", "RateLimit": `"a";r=0`, "Content-Security-Policy": "default-src 'none'",
 	} {
 		w.Header().Set(name, value)

@@ -24,8 +24,8 @@ const (
 // The mantissas of 2^(1/4), 2^(1/2) and 2^(3/4), as float64 has them.
 const (
 	quarter      = 0x306fe0a31b715
-	half         = 0x6a09e667f3bcc
-	threeQuarter = 0xae89f995ad3ae
+	half         = 0x6a09e667f3bcd
+	threeQuarter = 0xae89f995ad3ad
 )
 
 // bucketOf returns the bucket of v, which is in a scale that begins at 2^lowest.

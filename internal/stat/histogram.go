@@ -52,10 +52,10 @@ func (r *recorder) read(lowest int, perUnit float64) Histogram {
 	h := Histogram{lowest: int32(lowest)}
 	var sum uint64
 	for stripe := range r.stripes.Each() {
+		sum += stripe.sum.Load() // before the counts: Observe adds to it last
 		for i := range h.counts {
 			h.counts[i] += stripe.counts[i].Load()
 		}
-		sum += stripe.sum.Load()
 	}
 	h.sum = float64(sum) / perUnit
 	return h

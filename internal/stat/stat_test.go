@@ -149,6 +149,14 @@ func TestHistogram_Empty(t *testing.T) {
 	}
 	var d stat.Durations
 	d.Observe(1)
+	if one := d.Read(); one.Quantile(0) != math.Ldexp(1, -20) || one.Quantile(1) != math.Ldexp(1, -20) {
+		t.Errorf("below the lowest bound: %v", one.Quantile(0))
+	}
+	var long stat.Durations
+	long.Observe(time.Hour)
+	if one := long.Read(); one.Quantile(0.5) != 64 {
+		t.Errorf("above the highest bound: %v, want that bound", one.Quantile(0.5))
+	}
 	if one := d.Read(); !math.IsNaN(one.Quantile(-0.1)) || !math.IsNaN(one.Quantile(1.1)) || !math.IsNaN(one.Quantile(math.NaN())) {
 		t.Error("a share outside 0 to 1 must be NaN")
 	}

@@ -5,7 +5,10 @@ import (
 	"unsafe"
 )
 
-const stripes = 8 // a power of two
+const (
+	stripeBits = 3
+	stripes    = 1 << stripeBits
+)
 
 // Striped is a set of counters, T, kept eight times, so that goroutines that count at the
 // same time seldom share a cache line. T is a struct of atomic.Uint64 whose sums over all
@@ -26,9 +29,9 @@ func (s *Striped[T]) Here() *T {
 	// The address of a local variable tells goroutines apart, for each has its own stack. It
 	// is only a hint: a stack that moves, or a call from another depth, just counts elsewhere.
 	// Two calls differ by goroutine in the bits above a small stack's 2 KiB; the multiplication
-	// (2^64 divided by the golden ratio) spreads them over the top three bits.
+	// (2^64 divided by the golden ratio) spreads them over the top bits.
 	hash := uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15
-	return &s.stripe[hash>>61].counters
+	return &s.stripe[hash>>(64-stripeBits)].counters
 }
 
 // Each yields every stripe, for adding up.
