@@ -1,0 +1,133 @@
+package flight
+
+import (
+	"context"
+	"time"
+)
+
+// ManyOps is Ops for DoMany: what it does for each key, and the one load.
+type ManyOps[K comparable, V any] struct {
+	Check    func(key K) (V, bool)
+	Load     func(ctx context.Context, keys []K) func(key K) (V, error)
+	Done     func(key K, v V, err error)
+	Detached func()
+}
+
+// A Result is what DoMany gives for one key.
+type Result[V any] struct {
+	V      V
+	Joined bool
+	Err    error
+}
+
+// DoMany is Do for several different keys at once: each is looked for, joined or flown by
+// itself, and all that are flown are one call of Load. It first does its own work and then
+// waits for that of others, so two calls that share keys never wait for each other.
+func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duration, ops ManyOps[K, V]) []Result[V] {
+	results := make([]Result[V], len(keys))
+	joined := make(map[int]*call[V])
+	flown := &many[K, V]{group: g, ops: ops}
+	inline := ctx.Done() == nil && timeout == 0
+	waited := false
+	defer func() {
+		if !waited { // a load of ours panicked on this goroutine
+			for _, c := range joined {
+				c.ctx.release(1)
+			}
+		}
+	}()
+	for i, key := range keys {
+		if g.loads(ctx, key) {
+			results[i].Err = ErrLoop
+			continue
+		}
+		g.calls.With(key, func(cur *call[V]) *call[V] {
+			v, found := ops.Check(key)
+			switch {
+			case found:
+				results[i].V = v
+				return cur
+			case cur != nil && cur.ctx.hold():
+				if cur.done == nil {
+					cur.done = make(chan struct{})
+				}
+				joined[i], results[i].Joined = cur, true
+				return cur
+			}
+			return flown.add(ctx, i, key, timeout, !inline)
+		})
+	}
+	if len(flown.keys) > 0 {
+		if inline {
+			flown.run(true)
+		} else {
+			go flown.run(false)
+		}
+		for j, c := range flown.calls {
+			r := &results[flown.at[j]]
+			if inline {
+				r.V, r.Err = c.v, c.err
+			} else {
+				r.V, r.Err = c.await(ctx)
+			}
+		}
+	}
+	waited = true
+	for i, c := range joined {
+		results[i].V, results[i].Err = c.wait(ctx)
+	}
+	return results
+}
+
+// many is the flights of one DoMany. They share one context: it ends when nobody waits for
+// any of them.
+type many[K comparable, V any] struct {
+	group *Group[K, V]
+	ops   ManyOps[K, V]
+	ctx   *Shared
+	keys  []K
+	calls []*call[V]
+	at    []int // their places among the keys that DoMany was asked for
+}
+
+func (m *many[K, V]) add(ctx context.Context, at int, key K, timeout time.Duration, waits bool) *call[V] {
+	c := &call[V]{place: &ancestor{group: m.group, key: key, outer: ancestors(ctx)}}
+	if m.ctx == nil {
+		m.ctx = Share(context.WithValue(ctx, ancestorKey{}, c.place), timeout)
+	} else {
+		// The first place is the one in the context: chain the others behind it.
+		first := m.calls[0].place
+		c.place.outer, first.outer = first.outer, c.place
+		m.ctx.refs.Add(1)
+	}
+	c.ctx = m.ctx
+	if waits {
+		c.done = make(chan struct{})
+	}
+	m.keys, m.calls, m.at = append(m.keys, key), append(m.calls, c), append(m.at, at)
+	return c
+}
+
+func (m *many[K, V]) run(inline bool) {
+	var result func(K) (V, error)
+	defer func() {
+		defer m.ctx.end()
+		var p any
+		if result == nil {
+			p = recover()
+			err := newPanicError(p)
+			result = func(K) (v V, _ error) { return v, err }
+		}
+		for i, key := range m.keys {
+			v, err := result(key)
+			m.group.finish(key, m.calls[i], v, err, Ops[V]{
+				Done:     func(v V, err error) { m.ops.Done(key, v, err) },
+				Detached: m.ops.Detached,
+			})
+		}
+		if inline && p != nil {
+			panic(p)
+		}
+	}()
+	result = m.ops.Load(m.ctx, m.keys)
+}
