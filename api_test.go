@@ -2,6 +2,7 @@ package hotpath_test
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"go/ast"
 	"go/doc"
@@ -23,22 +24,22 @@ const maxNames = 16
 // The exported API of each package is what api/<package>.txt says, so that changing it is
 // a deliberate diff. `make api` writes the files.
 func TestAPI(t *testing.T) {
-	packages := map[string][]*ast.File{}
+	packages, fset := map[string][]*ast.File{}, (*token.FileSet)(nil)
 	for _, s := range sources(t) {
 		if !s.isTest() && s.dir != "" && !strings.HasPrefix(s.dir, "internal/") {
-			packages[s.dir] = append(packages[s.dir], s.file)
+			packages[s.dir], fset = append(packages[s.dir], s.file), s.fset
 		}
 	}
 	expected := map[string]bool{}
 	for dir, files := range packages {
 		name := filepath.Join("api", path.Base(dir)+".txt")
 		expected[name] = true
-		got, names := exported(t, dir, files)
+		got, names := exported(t, fset, dir, files)
 		if names > maxNames {
 			t.Errorf("%s exports %d names, more than %d", dir, names, maxNames)
 		}
 		if *update {
-			if err := os.WriteFile(name, got, 0o644); err != nil {
+			if err := errors.Join(os.MkdirAll("api", 0o755), os.WriteFile(name, got, 0o644)); err != nil {
 				t.Fatal(err)
 			}
 			continue
@@ -59,9 +60,8 @@ func TestAPI(t *testing.T) {
 }
 
 // exported prints the declarations of a package without comments and bodies.
-func exported(t *testing.T, dir string, files []*ast.File) (text []byte, names int) {
+func exported(t *testing.T, fset *token.FileSet, dir string, files []*ast.File) (text []byte, names int) {
 	t.Helper()
-	fset := token.NewFileSet()
 	p, err := doc.NewFromFiles(fset, files, module+"/"+dir)
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +85,7 @@ func exported(t *testing.T, dir string, files []*ast.File) (text []byte, names i
 			return true
 		})
 		b.WriteByte('\n')
-		if err := printer.Fprint(&b, fset, decl); err != nil {
+		if err := (&printer.Config{Mode: printer.UseSpaces | printer.TabIndent, Tabwidth: 8}).Fprint(&b, fset, decl); err != nil {
 			t.Fatal(err)
 		}
 		b.WriteByte('\n')

@@ -18,11 +18,14 @@ import (
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 
 	// Every package of the module, so that TestMain sees what importing them starts.
+	_ "github.com/hotpath-go/hotpath/cache"
 	_ "github.com/hotpath-go/hotpath/internal/fault"
 	_ "github.com/hotpath-go/hotpath/internal/field"
+	_ "github.com/hotpath-go/hotpath/internal/flight"
 	_ "github.com/hotpath-go/hotpath/internal/problem"
 	_ "github.com/hotpath-go/hotpath/internal/rw"
 	_ "github.com/hotpath-go/hotpath/internal/stat"
+	_ "github.com/hotpath-go/hotpath/internal/tagset"
 )
 
 const module = "github.com/hotpath-go/hotpath"
@@ -70,6 +73,7 @@ var notItsParent = []string{"pool/bulkhead"}
 type source struct {
 	name  string // relative to the root, with slashes
 	dir   string // "" for the root
+	fset  *token.FileSet
 	file  *ast.File
 	lines int
 }
@@ -106,7 +110,7 @@ func sources(t *testing.T) (all []source) {
 		if dir == "." {
 			dir = ""
 		}
-		all = append(all, source{name, dir, file, bytes.Count(text, []byte("\n"))})
+		all = append(all, source{name, dir, fset, file, bytes.Count(text, []byte("\n"))})
 		return nil
 	})
 	if err != nil {

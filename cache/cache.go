@@ -1,0 +1,175 @@
+package cache
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/hotpath-go/hotpath/internal/fault"
+	"github.com/hotpath-go/hotpath/internal/flight"
+	"github.com/hotpath-go/hotpath/internal/stat"
+	"github.com/hotpath-go/hotpath/internal/tagset"
+)
+
+// ErrNotFound says that there is no such thing. A Load that returns it, or an error that Is
+// it, has given an answer and not failed. It is the same value as batch.ErrNotFound.
+var ErrNotFound = fault.NotFound
+
+// A Cache is a typed read-through cache. Make one with New; it is safe for concurrent use,
+// and there is nothing to close.
+type Cache[K comparable, V any] struct {
+	cfg       Config[K, V]
+	overhead  int64            // of an entry, in bytes
+	weighKey  func(K, V) int64 // the weight of a negative entry
+	store     Store[K, V]
+	flights   *flight.Group[K, *Entry[K, V]]
+	tags      *tagset.Table
+	refreshes *semaphore.Weighted
+
+	counters  stat.Striped[counters]
+	inFlight  atomic.Int64
+	loadTimes stat.Durations
+	warned    atomic.Bool // that Weigh is broken
+}
+
+// New returns a Cache. Its error joins everything that is wrong with cfg, one line a field:
+// `cache: Jitter is 1.5: must be between 0 and 0.9`. It starts nothing.
+func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cache[K, V]{
+		cfg:       cfg,
+		overhead:  overhead[K, V](),
+		weighKey:  newWeighKey[K, V](),
+		store:     cfg.Store,
+		flights:   flight.NewGroup[K, *Entry[K, V]](),
+		tags:      tagset.New(cfg.MaxBytes),
+		refreshes: semaphore.NewWeighted(int64(cfg.MaxRefreshes)),
+	}
+	if c.store == nil {
+		if c.store, err = NewStore[K, V](cfg.MaxBytes, cfg.MaxItems); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Get returns the value of key: the one that is here and fresh, or the one that a load gives,
+// which all who ask for key at that time share. It returns ctx.Err() as soon as ctx ends,
+// whatever the load does, and never makes others feel that. Errors of Load are returned as
+// they are and never remembered, but for ErrNotFound with NegativeTTL.
+//
+// If the load panics, the caller that started it panics, and others get a *PanicError. A Get
+// of a key inside the load of that key is an error.
+func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
+	if e := c.store.Get(key); e != nil {
+		if v, err, ok := c.answer(ctx, e); ok {
+			return v, err
+		}
+	}
+	return c.miss(ctx, key)
+}
+
+// answer gives what a resident entry says; ok is false if it has to be loaded anew.
+func (c *Cache[K, V]) answer(ctx context.Context, e *Entry[K, V]) (v V, err error, ok bool) {
+	how := hit
+	switch c.use(e) {
+	case isFresh:
+		if e.missing != nil {
+			how, err = negative, e.missing
+		} else if c.wantsRefresh(e) {
+			c.refresh(ctx, e.Key, e)
+		}
+	case isStale:
+		how = stale
+		if !e.backsOff() {
+			c.refresh(ctx, e.Key, e)
+		}
+	case isSpare:
+		if !e.backsOff() {
+			return v, nil, false
+		}
+		how = stale
+	default:
+		return v, nil, false
+	}
+	c.counters.Here().count(how, e.cost)
+	if err != nil {
+		return v, err, true
+	}
+	return c.clone(e.Value), nil, true
+}
+
+func (c *Cache[K, V]) clone(v V) V {
+	if c.cfg.Clone == nil {
+		return v
+	}
+	return c.cfg.Clone(v)
+}
+
+// A use is what an entry is good for.
+type use int
+
+const (
+	isGone  use = iota // for nothing
+	isFresh            // to be returned
+	isStale            // to be returned while it is refreshed
+	isSpare            // to be returned if loading it anew fails
+)
+
+func (c *Cache[K, V]) use(e *Entry[K, V]) use {
+	if c.tags.Gone(e.born, e.slots) {
+		return isGone
+	}
+	expires := e.expires
+	if at, expired := c.tags.ExpiredAt(e.born, e.slots); expired {
+		expires = min(expires, at)
+	}
+	if expires == forever {
+		return isFresh
+	}
+	t := now()
+	switch {
+	case t < expires:
+		return isFresh
+	case e.missing != nil:
+		return isGone // an ErrNotFound is never stale
+	case t < after(expires, c.cfg.StaleWhileRevalidate):
+		return isStale
+	case t < after(expires, c.cfg.StaleIfError):
+		return isSpare
+	}
+	return isGone
+}
+
+// wantsRefresh reports whether a fresh entry is to be refreshed now: a refresh was put off, or
+// XFetch says so. The logarithm is computed only near the end of its life.
+func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V]) bool {
+	if e.due.Load() && e.due.CompareAndSwap(true, false) {
+		return true
+	}
+	if c.cfg.EarlyRefresh == 0 || e.expires == forever {
+		return false
+	}
+	lead := float64(e.cost) * c.cfg.EarlyRefresh
+	left := float64(e.expires - now())
+	if left > 20*lead || e.backsOff() {
+		return false
+	}
+	return -lead*math.Log(1-rand.Float64()) >= left
+}
+
+// Peek returns the value of key if it is here and fresh. It loads nothing, and neither
+// statistics nor the engine count it as a use.
+func (c *Cache[K, V]) Peek(key K) (V, bool) {
+	if e := c.store.Peek(key); e != nil && e.missing == nil && c.use(e) == isFresh {
+		return c.clone(e.Value), true
+	}
+	var none V
+	return none, false
+}

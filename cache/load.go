@@ -1,0 +1,276 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/flight"
+)
+
+// A PanicError is what those get who waited for a load of another that panicked or called
+// runtime.Goexit.
+type PanicError struct {
+	Value any    // of the panic
+	Stack []byte // where it happened
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("cache: load panicked: %v", e.Value) }
+
+// Unwrap returns Value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// loading is what a loader may say of the value that it gets.
+type loading struct {
+	mu     sync.Mutex // a loader may use goroutines
+	ttl    time.Duration
+	hasTTL bool
+	tags   []string
+}
+
+type loadingKey struct{}
+
+// SetTTL says, inside a loader, how long the value that is being loaded is fresh: 0: return it
+// and do not store it; negative: for ever. With another ctx it does nothing.
+func SetTTL(ctx context.Context, d time.Duration) {
+	if l, ok := ctx.Value(loadingKey{}).(*loading); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ttl, l.hasTTL = d, true
+	}
+}
+
+// AddTags gives, inside a loader, more tags to the entry that is being loaded. With another
+// ctx it does nothing.
+func AddTags(ctx context.Context, tags ...string) {
+	if l, ok := ctx.Value(loadingKey{}).(*loading); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.tags = append(l.tags, tags...)
+	}
+}
+
+// said returns what the loader said by now.
+func (l *loading) said() (ttl time.Duration, hasTTL bool, tags []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ttl, l.hasTTL, slices.Clip(l.tags)
+}
+
+func (c *Cache[K, V]) loads() bool { return c.cfg.Load != nil || c.cfg.LoadMany != nil }
+
+// miss answers a Get that found nothing to return.
+func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
+	how, saved := missed, time.Duration(0)
+	defer func() { c.counters.Here().count(how, saved) }() // a panic of the load passes here
+	if err := ctx.Err(); err != nil {
+		return v, err
+	}
+	if !c.loads() {
+		return v, ErrNotFound
+	}
+	for {
+		asked := c.tags.Now()
+		resident := false
+		e, joined, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, flight.Ops[*Entry[K, V]]{
+			Check: func() (*Entry[K, V], bool) {
+				e, found := c.resident(key)
+				resident = found
+				return e, found
+			},
+			Load:     func(ctx context.Context) (*Entry[K, V], error) { return c.load(ctx, key) },
+			Done:     func(e *Entry[K, V], err error) { c.finish(key, e, err) },
+			Detached: func() { c.counters.Here().detached.Add(1) },
+		})
+		if joined {
+			how = coalesced
+		}
+		if joined && err == nil && c.older(e, asked) {
+			continue
+		}
+		switch {
+		case resident:
+			how = hit
+			if e.missing != nil {
+				how = negative
+			}
+		case err != nil:
+			e = c.instead(ctx, key, err)
+			if e == nil {
+				return v, c.failure(key, joined, err)
+			}
+			how = stale
+		}
+		if how != missed {
+			saved = e.cost
+		}
+		if e.missing != nil {
+			return v, e.missing
+		}
+		return c.clone(e.Value), nil
+	}
+}
+
+// resident returns the entry of key if a load is not needed.
+func (c *Cache[K, V]) resident(key K) (*Entry[K, V], bool) {
+	e := c.store.Peek(key)
+	return e, e != nil && c.use(e) == isFresh
+}
+
+// older reports whether a load that was joined by somebody who asked at the given moment had
+// begun before a purge that was over by then. Of several purges only the last is known, so
+// it may say so once too often, never too seldom.
+func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
+	if asked <= e.born {
+		return false
+	}
+	_, expired := c.tags.ExpiredAt(e.born, e.slots)
+	return c.tags.Gone(e.born, e.slots) || expired && c.cfg.StaleWhileRevalidate == 0
+}
+
+// instead returns the entry to serve although its load failed: the old one, if StaleIfError
+// has it and nobody has removed it meanwhile.
+func (c *Cache[K, V]) instead(ctx context.Context, key K, err error) *Entry[K, V] {
+	if p := (*flight.PanicError)(nil); ctx.Err() != nil || err == flight.ErrLoop || errors.As(err, &p) {
+		return nil
+	}
+	e := c.store.Peek(key)
+	if e == nil || e.missing != nil {
+		return nil
+	}
+	switch c.use(e) {
+	case isGone:
+		return nil
+	case isSpare:
+		e.backOff()
+	}
+	return e
+}
+
+// failure is what the caller gets for the error of a flight.
+func (c *Cache[K, V]) failure(key K, joined bool, err error) error {
+	if err == flight.ErrLoop {
+		return fmt.Errorf("cache: key %s loads itself", short(key))
+	}
+	var p *flight.PanicError
+	if !errors.As(err, &p) {
+		return err
+	}
+	switch {
+	case joined || p.Value == flight.ErrGoexit:
+		return &PanicError{p.Value, p.Stack}
+	case p.Value == http.ErrAbortHandler:
+		panic(p.Value) // net/http knows it by identity, and prints nothing
+	}
+	panic(&PanicError{p.Value, p.Stack})
+}
+
+// short is a key as it may stand in an error.
+func short(key any) string {
+	s := fmt.Sprintf("%v", key)
+	if len(s) > 64 {
+		s = s[:64] + "..."
+	}
+	return s
+}
+
+// load gets the value of key from its source and makes an entry of it. An ErrNotFound is an
+// entry too.
+func (c *Cache[K, V]) load(ctx context.Context, key K) (e *Entry[K, V], err error) {
+	err = c.timed(ctx, 1, func(ctx context.Context, l *loading, born uint64) (missing int, err error) {
+		begin := now()
+		v, err := c.source(ctx, key)
+		if e = c.loaded(key, v, err, l, born, now()-begin); e == nil {
+			return 0, err
+		}
+		if e.missing != nil {
+			missing = 1
+		}
+		return missing, nil
+	})
+	return e, err
+}
+
+func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
+	if c.cfg.Load != nil {
+		return c.cfg.Load(ctx, key)
+	}
+	values, err := c.cfg.LoadMany(ctx, []K{key})
+	if err != nil {
+		return v, err
+	}
+	v, ok := values[key]
+	if !ok {
+		return v, ErrNotFound
+	}
+	return v, nil
+}
+
+// timed runs a load of n keys and counts it, however it ends. load returns how many of them
+// were not found, or why all have failed.
+func (c *Cache[K, V]) timed(ctx context.Context, n int, load func(ctx context.Context, l *loading, born uint64) (missing int, err error)) (err error) {
+	l, born, begin := new(loading), c.tags.Now(), now()
+	c.inFlight.Add(1)
+	returned, missing := false, 0
+	defer func() {
+		c.inFlight.Add(-1)
+		c.loadTimes.Observe(now() - begin)
+		counters := c.counters.Here()
+		switch {
+		case !returned:
+			counters.loadPanics.Add(uint64(n))
+		case ctx.Err() == context.Canceled:
+			counters.loadCanceled.Add(uint64(n))
+		case err != nil || ctx.Err() != nil: // too late is a failure too
+			counters.loadErrors.Add(uint64(n))
+		default:
+			counters.loads.Add(uint64(n - missing))
+			counters.loadNotFound.Add(uint64(missing))
+		}
+	}()
+	missing, err = load(context.WithValue(ctx, loadingKey{}, l), l, born)
+	returned = true
+	return err
+}
+
+// loaded returns the entry for what a loader returned; nil if that was a failure.
+func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, born uint64, cost time.Duration) *Entry[K, V] {
+	ttl, hasTTL, tags := l.said()
+	switch {
+	case errors.Is(err, ErrNotFound):
+		var none V
+		e := c.newEntry(key, none, err, c.cfg.NegativeTTL, tags, born, cost)
+		if c.cfg.NegativeTTL == 0 || hasTTL && ttl == 0 {
+			e.weight = 0
+		}
+		return e
+	case err != nil:
+		return nil
+	case !hasTTL:
+		ttl = c.cfg.TTL
+	}
+	e := c.newEntry(key, v, nil, c.jittered(ttl), tags, born, cost)
+	if ttl == 0 {
+		e.weight = 0
+	}
+	return e
+}
+
+// finish stores the result of a load that nothing newer has detached. It runs under the key's
+// lock.
+func (c *Cache[K, V]) finish(key K, e *Entry[K, V], err error) {
+	switch {
+	case err != nil: // what the key has stays
+	case c.tags.Gone(e.born, e.slots):
+		c.counters.Here().detached.Add(1)
+	default:
+		c.put(e)
+	}
+}

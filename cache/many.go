@@ -1,0 +1,182 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hotpath-go/hotpath/internal/flight"
+)
+
+// parallelLoads bounds the loads that one GetMany runs at once if there is no LoadMany.
+const parallelLoads = 16
+
+// GetMany returns the values of those keys that exist. Each key is what Get would make of it:
+// a hit, a load that somebody else has under way, or a load of this call; all of the last kind
+// are one LoadMany, or, without one, up to 16 Loads at a time. Keys that do not exist are
+// missing in the map and no error. The error joins the failures, each with its key; the map
+// holds what did succeed.
+func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
+	values := make(map[K]V, len(keys))
+	asked := make(map[K]struct{}, len(keys))
+	var missing []K
+	for _, key := range keys {
+		if _, twice := asked[key]; twice {
+			continue
+		}
+		asked[key] = struct{}{}
+		if e := c.store.Get(key); e != nil {
+			if v, err, ok := c.answer(ctx, e); ok {
+				if err == nil {
+					values[key] = v
+				}
+				continue
+			}
+		}
+		missing = append(missing, key)
+	}
+	if len(missing) == 0 {
+		return values, nil
+	}
+	get := c.eachMissing
+	if c.cfg.LoadMany != nil && ctx.Err() == nil {
+		get = c.allMissing
+	}
+	var failures []error
+	for i, r := range get(ctx, missing) {
+		switch key := missing[i]; {
+		case r.err == nil:
+			values[key] = r.value
+		case !errors.Is(r.err, ErrNotFound):
+			failures = append(failures, c.keyed(key, r.err))
+		}
+	}
+	return values, errors.Join(failures...)
+}
+
+type result[V any] struct {
+	value V
+	err   error
+}
+
+// eachMissing loads every key by itself.
+func (c *Cache[K, V]) eachMissing(ctx context.Context, keys []K) []result[V] {
+	results := make([]result[V], len(keys))
+	var panicked atomic.Pointer[any]
+	var group errgroup.Group
+	group.SetLimit(parallelLoads)
+	for i, key := range keys {
+		group.Go(func() error {
+			results[i].err = &PanicError{Value: flight.ErrGoexit} // unless miss returns
+			defer func() {
+				// A panic belongs to the caller, whose goroutine this is not.
+				if p := recover(); p != nil {
+					p = carried(p)
+					panicked.CompareAndSwap(nil, &p)
+				}
+			}()
+			v, err := c.miss(ctx, key)
+			results[i] = result[V]{v, err}
+			return nil
+		})
+	}
+	_ = group.Wait() // nobody returns an error: failures are kept by key
+	if p := panicked.Load(); p != nil {
+		panic(*p)
+	}
+	return results
+}
+
+// carried is what a panic becomes that leaves the goroutine it happened on. It is called on
+// that goroutine.
+func carried(p any) any {
+	if _, ok := p.(*PanicError); ok || p == http.ErrAbortHandler {
+		return p
+	}
+	return &PanicError{p, debug.Stack()}
+}
+
+// allMissing loads in one LoadMany what nobody else is loading.
+func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
+	asked := c.tags.Now()
+	resident := make(map[K]bool)
+	flown := c.flights.DoMany(ctx, keys, c.cfg.LoadTimeout, flight.ManyOps[K, *Entry[K, V]]{
+		Check: func(key K) (*Entry[K, V], bool) {
+			e, found := c.resident(key)
+			resident[key] = found
+			return e, found
+		},
+		Load:     c.loadMany,
+		Done:     func(key K, e *Entry[K, V], err error) { c.finish(key, e, err) },
+		Detached: func() { c.counters.Here().detached.Add(1) },
+	})
+	results := make([]result[V], len(keys))
+	for i, key := range keys {
+		results[i] = c.landed(ctx, key, flown[i], asked, resident[key])
+	}
+	return results
+}
+
+// landed turns the result of a flight into that of a lookup, and counts it.
+func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked uint64, resident bool) result[V] {
+	var r result[V]
+	e, how := f.V, missed
+	switch {
+	case f.Joined && f.Err == nil && c.older(e, asked):
+		r.value, r.err = c.miss(ctx, key) // which counts
+		return r
+	case resident:
+		how = hit
+	case f.Joined:
+		how = coalesced
+	}
+	if f.Err != nil {
+		if e = c.instead(ctx, key, f.Err); e == nil {
+			c.counters.Here().count(how, 0)
+			r.err = c.failure(key, f.Joined, f.Err)
+			return r
+		}
+		how = stale
+	}
+	if e.missing != nil {
+		if resident {
+			how = negative
+		}
+		c.counters.Here().count(how, e.cost)
+		return result[V]{err: e.missing}
+	}
+	c.counters.Here().count(how, e.cost)
+	r.value = c.clone(e.Value)
+	return r
+}
+
+// loadMany is load for several keys. Each is charged its part of the time.
+func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(key K) (*Entry[K, V], error) {
+	entries := make(map[K]*Entry[K, V], len(keys))
+	err := c.timed(ctx, len(keys), func(ctx context.Context, l *loading, born uint64) (missing int, err error) {
+		begin := now()
+		values, err := c.cfg.LoadMany(ctx, keys)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return 0, err
+		}
+		cost := (now() - begin) / time.Duration(len(keys))
+		for _, key := range keys {
+			v, found := values[key]
+			reason := err
+			if !found && reason == nil {
+				reason = ErrNotFound
+			}
+			if reason != nil {
+				missing++
+			}
+			entries[key] = c.loaded(key, v, reason, l, born, cost)
+		}
+		return missing, nil
+	})
+	return func(key K) (*Entry[K, V], error) { return entries[key], err }
+}
