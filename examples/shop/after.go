@@ -1,0 +1,55 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/hotpath-go/hotpath/cache"
+)
+
+// After is Tuned with hotpath around it. There is no SQL in this file, and every layer stands
+// on a line of its own behind its switch.
+func After(s *Store, on Switches) (http.Handler, *Layers) {
+	layers := new(Layers)
+	get, drop := s.encoded, func(product, category int) {}
+	if on.Has("cache") {
+		// Pages are kept as the bytes that leave: encoded once, at a miss.
+		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute}))
+		get, layers.Pages = pages.Get, pages
+		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
+	}
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /products/{id}", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, productPage) })
+	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, listPage) })
+	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, topPage) })
+	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, drop) })
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
+	return mux, layers
+}
+
+// Layers are the parts of After whose statistics the report shows; nil: switched off.
+type Layers struct {
+	Pages *cache.Cache[pageKey, []byte]
+}
+
+// pageTags says what a page shows. A new price changes its product's page, and the lists and
+// the ten best of its category, where it may also change the order.
+func pageTags(key pageKey, _ []byte) []string {
+	if key.kind == productPage {
+		return []string{productTag(key.id)}
+	}
+	return []string{categoryTag(key.id)}
+}
+
+func productTag(id int) string  { return fmt.Sprint("product:", id) }
+func categoryTag(id int) string { return fmt.Sprint("category:", id) }
+
+// must is for configurations that stand in the source.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

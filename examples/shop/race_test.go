@@ -1,0 +1,9 @@
+//go:build race
+
+package main
+
+// SQLite in Go is twenty times slower under the race detector. What is exact stays exact.
+const (
+	oracleActions = 300
+	alikeActions  = 60
+)

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/hotpath-go/hotpath/internal/leaktest"
+)
+
+func TestMain(m *testing.M) { leaktest.Main(m) }
+
+const testProducts = 240
+
+// testData is the file of the seeded shop, made once.
+var testData = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "shop-test-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	file, err := seedFile(context.Background(), dir, testProducts, 1)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// shop serves a variant on a fresh copy of the test data, without side work.
+func shop(t testing.TB, name string, on Switches) *Variant {
+	t.Helper()
+	dir := t.TempDir()
+	data, err := testData()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "seed.sqlite")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := copyOf(file, dir, name, testProducts, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SideWork = 0
+	v, err := serveVariant(t.Context(), name, s, on, "127.0.0.1:0")
+	if err != nil {
+		s.Close()
+		t.Fatal(err)
+	}
+	t.Cleanup(v.Close)
+	return v
+}
+
+// asks returns what an action asks the database.
+func asks(t *testing.T, v *Variant, c *Client, a Action) int64 {
+	t.Helper()
+	before := v.Store.Counts().Queries
+	if _, err := c.Do(t.Context(), a); err != nil {
+		t.Fatal(err)
+	}
+	return v.Store.Counts().Queries - before
+}
+
+func newTestClient(t testing.TB, v *Variant) *Client {
+	c := NewClient(v.URL, 16)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func action(kind Kind) Action {
+	a := Action{Kind: kind, Consumer: "test"}
+	switch kind {
+	case Detail:
+		a.Requests = []Request{detailRequest(7)}
+	case List:
+		a.Requests = []Request{listRequest(3, 1)}
+	case Top:
+		a.Requests = []Request{{http.MethodGet, "/categories/3/top", "", http.StatusOK}}
+	case Home:
+		for id := 11; id <= 20; id++ {
+			a.Requests = append(a.Requests, detailRequest(id))
+		}
+	case Price:
+		a.Requests = []Request{priceRequest(9, 77)}
+	case Order:
+		a.Requests = []Request{{http.MethodPost, "/orders", "9", http.StatusCreated}}
+	}
+	return a
+}
+
+// What each kind of action asks the database, in each variant: exact, on any machine.
+func TestQueriesPerAction(t *testing.T) {
+	for _, tc := range []struct {
+		variant string
+		on      Switches
+		want    map[Kind][2]int64 // the first time, the second
+	}{
+		{"before", nil, map[Kind][2]int64{Detail: {7, 7}, List: {25, 25}, Top: {11, 11}, Home: {70, 70}, Price: {1, 1}, Order: {1, 1}}},
+		{"tuned", nil, map[Kind][2]int64{Detail: {2, 2}, List: {2, 2}, Top: {3, 3}, Home: {20, 20}, Price: {1, 1}, Order: {1, 1}}},
+		{"after", AllOn(), map[Kind][2]int64{Detail: {2, 0}, List: {2, 0}, Top: {3, 0}, Home: {20, 0}, Price: {1, 1}, Order: {1, 1}}},
+		{"after", Switches{}, map[Kind][2]int64{Detail: {2, 2}, List: {2, 2}, Top: {3, 3}, Home: {20, 20}, Price: {1, 1}, Order: {1, 1}}},
+	} {
+		t.Run(fmt.Sprintf("%s, cache %v", tc.variant, tc.on["cache"]), func(t *testing.T) {
+			v := shop(t, tc.variant, tc.on)
+			c := newTestClient(t, v)
+			for kind, want := range tc.want {
+				a := action(kind)
+				if first, second := asks(t, v, c, a), asks(t, v, c, a); first != want[0] || second != want[1] {
+					t.Errorf("%s: %d queries, then %d, want %d and %d", kind, first, second, want[0], want[1])
+				}
+				if n := len(a.Requests); kind == Home && n != 10 || kind != Home && n != 1 {
+					t.Errorf("%s: %d requests", kind, n)
+				}
+			}
+		})
+	}
+}
+
+// After asks the database exactly what a perfect cache would.
+func TestOracle(t *testing.T) {
+	for seed := range uint64(3) {
+		v := shop(t, "after", AllOn())
+		c := newTestClient(t, v)
+		w, perfect := NewWorkload(testProducts, seed), newOracle(testProducts)
+		total, writes := 0, 0
+		for i := range oracleActions {
+			a := w.Next()
+			want := perfect.queries(a)
+			if got := asks(t, v, c, a); got != int64(want) {
+				t.Fatalf("seed %d, action %d, %s %v: %d queries, a perfect cache needs %d", seed, i, a.Kind, a.Requests[0], got, want)
+			}
+			total += want
+			if a.Kind == Price || a.Kind == Order {
+				writes++
+			}
+		}
+		t.Logf("seed %d: %.2f queries an action, %.2f of them writes", seed, float64(total)/oracleActions, float64(writes)/oracleActions)
+	}
+}
+
+func TestHundredMissesAreOneLoad(t *testing.T) {
+	v := shop(t, "after", AllOn())
+	c := newTestClient(t, v)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if _, err := c.Do(t.Context(), action(Detail)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if s := v.Layers.Pages.Stats(); s.Loads != 1 || v.Store.Counts().Queries != 2 {
+		t.Errorf("%d loads, %d queries, want 1 load, which is 2 queries", s.Loads, v.Store.Counts().Queries)
+	}
+}
+
+// No read shows an older price than the last one that was acknowledged, on a product's page or
+// in a list: 10,000 interleaved reads and writes by 16 clients.
+func TestNoStaleReads(t *testing.T) {
+	v := shop(t, "after", AllOn())
+	s, err := checkStale(t.Context(), v, 1, 10_000)
+	if err != nil || s.Stale != 0 || s.Reads+s.Writes != 10_000 || s.Writes < 2_000 {
+		t.Errorf("%+v, %v", s, err)
+	}
+}
+
+// All variants answer alike and leave the same database behind, with every switch off too.
+func TestVariantsAreAlike(t *testing.T) {
+	variants := []*Variant{shop(t, "before", nil), shop(t, "tuned", nil), shop(t, "after", AllOn()), shop(t, "after", Switches{})}
+	for _, name := range allSwitches {
+		on := AllOn()
+		on[name] = false
+		variants = append(variants, shop(t, "after", on))
+	}
+	n, err := verifyAlike(t.Context(), variants, 2, alikeActions, func(int) {})
+	if n != alikeActions || err != nil {
+		t.Errorf("%d compared: %v", n, err)
+	}
+}
+
+// spoilt stands around a right variant and makes it wrong.
+func spoilt(t *testing.T, spoil func(next http.Handler) http.Handler) *Variant {
+	v := shop(t, "after", AllOn())
+	server := httptest.NewServer(spoil(v.server.Handler))
+	t.Cleanup(server.Close)
+	return &Variant{Name: "wrong", Store: v.Store, Layers: v.Layers, Wire: v.Wire, URL: server.URL}
+}
+
+// record answers like next, by way of a recorder whose body f may change.
+func record(next http.Handler, f func(r *http.Request, body string) string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		w.WriteHeader(rec.Code)
+		_, _ = w.Write([]byte(f(r, rec.Body.String())))
+	})
+}
+
+// The checks are themselves checked: each kind of wrong variant is found.
+func TestWrongVariantsAreFound(t *testing.T) {
+	for name, tc := range map[string]struct {
+		spoil func(next http.Handler) http.Handler
+		want  string
+	}{
+		"drops a field": {func(next http.Handler) http.Handler {
+			return record(next, func(_ *http.Request, body string) string { return strings.Replace(body, `"rating":`, `"x":`, 1) })
+		}, "answers differ"},
+		"answers 500, fast": {func(http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) })
+		}, "status 500"},
+		"loses writes": {func(next http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodPost {
+					w.WriteHeader(http.StatusCreated)
+					return
+				}
+				next.ServeHTTP(w, r)
+			})
+		}, "different databases"},
+	} {
+		wrong := spoilt(t, tc.spoil)
+		_, err := verifyAlike(t.Context(), []*Variant{shop(t, "tuned", nil), wrong}, 1, 300, func(int) {})
+		if err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("a variant that %s: %v, want %q", name, err, tc.want)
+		}
+	}
+}
+
+func TestStaleReadsAreFound(t *testing.T) {
+	for _, of := range []string{"/products/", "/categories/"} {
+		var mu sync.Mutex
+		old := map[string]string{}
+		wrong := spoilt(t, func(next http.Handler) http.Handler {
+			return record(next, func(r *http.Request, body string) string {
+				mu.Lock()
+				defer mu.Unlock()
+				if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, of) {
+					return body
+				}
+				if stale := old[r.RequestURI]; stale != "" && rand.IntN(10) == 0 {
+					return stale
+				}
+				old[r.RequestURI] = body
+				return body
+			})
+		})
+		if s, err := checkStale(t.Context(), wrong, 1, 800); err != nil || s.Stale == 0 {
+			t.Errorf("stale pages below %s: %+v, %v", of, s, err)
+		}
+	}
+}
