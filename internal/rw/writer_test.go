@@ -438,7 +438,7 @@ func TestWriter_HijackSendsWhatWasSettled(t *testing.T) {
 }
 
 func TestWriter_HijackedStatus(t *testing.T) {
-	status := 0
+	statuses := make(chan int, 2) // the client may ask once more
 	client, url := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := new(holder)
 		h.Wrap(w, h)
@@ -446,10 +446,10 @@ func TestWriter_HijackedStatus(t *testing.T) {
 			conn, _, _ := http.NewResponseController(w).Hijack()
 			conn.Close()
 		}), r)
-		status = h.Status()
+		statuses <- h.Status()
 	}), false)
 	ask(client, "GET", url, nil)
-	if status != 101 {
+	if status := <-statuses; status != 101 {
 		t.Errorf("status %d, want 101", status)
 	}
 }
