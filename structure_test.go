@@ -228,7 +228,7 @@ func TestPackages_HaveNoState(t *testing.T) {
 func isConstant(value ast.Expr) bool {
 	switch v := value.(type) {
 	case *ast.CallExpr:
-		return isSelector(v.Fun, "errors", "New")
+		return isSelector(v.Fun, "errors", "New") || isSelector(v.Fun, "fmt", "Errorf")
 	case *ast.SelectorExpr:
 		return isSelector(v, "fault", "NotFound")
 	case *ast.CompositeLit:

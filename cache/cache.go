@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 
@@ -21,13 +22,13 @@ var ErrNotFound = fault.NotFound
 // A Cache is a typed read-through cache. Make one with New; it is safe for concurrent use,
 // and there is nothing to close.
 type Cache[K comparable, V any] struct {
-	cfg       Config[K, V]
-	overhead  int64            // of an entry, in bytes
-	weighKey  func(K, V) int64 // the weight of a negative entry
-	store     Store[K, V]
-	flights   *flight.Group[K, *Entry[K, V]]
-	tags      *tagset.Table
-	refreshes *semaphore.Weighted
+	cfg          Config[K, V]
+	overhead     int64 // of an entry, in bytes
+	weighMissing func(K, error) int64
+	store        Store[K, V]
+	flights      *flight.Group[K, *Entry[K, V]]
+	tags         *tagset.Table
+	refreshes    *semaphore.Weighted
 
 	counters  stat.Striped[counters]
 	inFlight  atomic.Int64
@@ -43,13 +44,13 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		return nil, err
 	}
 	c := &Cache[K, V]{
-		cfg:       cfg,
-		overhead:  overhead[K, V](),
-		weighKey:  newWeighKey[K, V](),
-		store:     cfg.Store,
-		flights:   flight.NewGroup[K, *Entry[K, V]](),
-		tags:      tagset.New(cfg.MaxBytes),
-		refreshes: semaphore.NewWeighted(int64(cfg.MaxRefreshes)),
+		cfg:          cfg,
+		overhead:     overhead[K, V](),
+		weighMissing: newWeighMissing[K, V](),
+		store:        cfg.Store,
+		flights:      flight.NewGroup[K, *Entry[K, V]](),
+		tags:         tagset.New(cfg.MaxBytes),
+		refreshes:    semaphore.NewWeighted(int64(cfg.MaxRefreshes)),
 	}
 	if c.store == nil {
 		if c.store, err = NewStore[K, V](cfg.MaxBytes, cfg.MaxItems); err != nil {
@@ -78,20 +79,20 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K) (V, error) {
 // answer gives what a resident entry says; ok is false if it has to be loaded anew.
 func (c *Cache[K, V]) answer(ctx context.Context, e *Entry[K, V]) (v V, err error, ok bool) {
 	how := hit
-	switch c.use(e) {
+	switch state, t := c.look(e); state {
 	case isFresh:
 		if e.missing != nil {
 			how, err = negative, e.missing
-		} else if c.wantsRefresh(e) {
+		} else if c.wantsRefresh(e, t) {
 			c.refresh(ctx, e.Key, e)
 		}
 	case isStale:
 		how = stale
-		if !e.backsOff() {
+		if !e.backsOff(t) {
 			c.refresh(ctx, e.Key, e)
 		}
 	case isSpare:
-		if !e.backsOff() {
+		if !e.backsOff(t) {
 			return v, nil, false
 		}
 		how = stale
@@ -112,53 +113,55 @@ func (c *Cache[K, V]) clone(v V) V {
 	return c.cfg.Clone(v)
 }
 
-// A use is what an entry is good for.
-type use int
+// A state is what an entry is good for.
+type state int
 
 const (
-	isGone  use = iota // for nothing
-	isFresh            // to be returned
-	isStale            // to be returned while it is refreshed
-	isSpare            // to be returned if loading it anew fails
+	isGone  state = iota // for nothing
+	isFresh              // to be returned
+	isStale              // to be returned while it is refreshed
+	isSpare              // to be returned if loading it anew fails
 )
 
-func (c *Cache[K, V]) use(e *Entry[K, V]) use {
+// look returns the state of e, and the time at which it has that, for the clock is a third of a
+// hit; entries that live for ever need none.
+func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 	if c.tags.Gone(e.born, e.slots) {
-		return isGone
+		return isGone, 0
 	}
 	expires := e.expires
 	if at, expired := c.tags.ExpiredAt(e.born, e.slots); expired {
 		expires = min(expires, at)
 	}
 	if expires == forever {
-		return isFresh
+		return isFresh, 0
 	}
-	t := now()
+	t = now()
 	switch {
 	case t < expires:
-		return isFresh
+		return isFresh, t
 	case e.missing != nil:
-		return isGone // an ErrNotFound is never stale
+		return isGone, t // an ErrNotFound is never stale
 	case t < after(expires, c.cfg.StaleWhileRevalidate):
-		return isStale
+		return isStale, t
 	case t < after(expires, c.cfg.StaleIfError):
-		return isSpare
+		return isSpare, t
 	}
-	return isGone
+	return isGone, t
 }
 
-// wantsRefresh reports whether a fresh entry is to be refreshed now: a refresh was put off, or
-// XFetch says so. The logarithm is computed only near the end of its life.
-func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V]) bool {
-	if e.due.Load() && e.due.CompareAndSwap(true, false) {
+// wantsRefresh reports whether an entry that is fresh at t is to be refreshed: a refresh was
+// put off, or XFetch says so. The logarithm is computed only near the end of its life.
+func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V], t time.Duration) bool {
+	if e.due.Load() && !e.backsOff(now()) && e.due.CompareAndSwap(true, false) {
 		return true
 	}
 	if c.cfg.EarlyRefresh == 0 || e.expires == forever {
 		return false
 	}
 	lead := float64(e.cost) * c.cfg.EarlyRefresh
-	left := float64(e.expires - now())
-	if left > 20*lead || e.backsOff() {
+	left := float64(e.expires - t)
+	if left > 20*lead || e.backsOff(t) {
 		return false
 	}
 	return -lead*math.Log(1-rand.Float64()) >= left
@@ -167,8 +170,10 @@ func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V]) bool {
 // Peek returns the value of key if it is here and fresh. It loads nothing, and neither
 // statistics nor the engine count it as a use.
 func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if e := c.store.Peek(key); e != nil && e.missing == nil && c.use(e) == isFresh {
-		return c.clone(e.Value), true
+	if e := c.store.Peek(key); e != nil && e.missing == nil {
+		if state, _ := c.look(e); state == isFresh {
+			return c.clone(e.Value), true
+		}
 	}
 	var none V
 	return none, false

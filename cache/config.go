@@ -31,7 +31,8 @@ type Config[K comparable, V any] struct {
 
 	// Weigh returns the bytes of a key and its value, all that they point to included. A
 	// negative weight says that the value must not be stored. nil: measured by a walk through
-	// the value that is compiled once per type.
+	// the value that is compiled once per type. A value that somebody may change meanwhile, one
+	// with a map and a lock of its own for instance, needs a Weigh that takes the lock.
 	Weigh func(key K, value V) int64
 
 	// TTL is how long an entry is fresh. 0: 1 minute; negative: for ever.
@@ -58,11 +59,11 @@ type Config[K comparable, V any] struct {
 	EarlyRefresh float64
 
 	// LoadTimeout is how long a load may take. 0: as long as somebody waits for it; 30 s for
-	// refreshes behind.
+	// refreshes behind. A loader that ignores its context goes on, and its result is dropped.
 	LoadTimeout time.Duration
 
 	// MaxRefreshes bounds the loads behind at a time; further ones are put off to the next Get
-	// of their key. 0: 64.
+	// of their key. A loader that ignores its context keeps its place until it returns. 0: 64.
 	MaxRefreshes int
 
 	// Tags returns the tags of an entry; the loader can add more with AddTags. nil: none.

@@ -46,7 +46,7 @@
 //
 // A loader that ignores its context keeps its goroutine until it returns; its callers do not
 // wait for it. Two loads, started apart, that wait for each other end by [Config.LoadTimeout];
-// a load that needs its own key is an error at once.
+// a load that needs its own key is an error at once, if it passes its context on.
 //
 // Tags are kept as slots of a table: two tags may share one, and then a purge takes a little
 // too much, never too little. An entry has at most 64 tags of at most 1 KiB.

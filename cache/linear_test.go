@@ -121,16 +121,35 @@ func TestLinearizable(t *testing.T) {
 		var clock, values atomic.Int64
 		var mu sync.Mutex
 		loadBegins := map[int]int64{}
-		c := newCache(t, cache.Config[string, int]{Load: func(context.Context, string) (int, error) {
+		load := func() int {
 			begin, v := clock.Add(1), int(values.Add(1))
 			mu.Lock()
+			defer mu.Unlock()
 			loadBegins[v] = begin
-			mu.Unlock()
+			return v
+		}
+		pause := func(v int) {
 			for range v % 4 {
 				runtime.Gosched()
 			}
-			return v, nil
-		}, Tags: func(key string, _ int) []string { return []string{"tag of " + key} }})
+		}
+		c := newCache(t, cache.Config[string, int]{
+			Load: func(ctx context.Context, key string) (int, error) {
+				v := load()
+				pause(v)
+				cache.AddTags(ctx, "tag of "+key) // known only now
+				return v, nil
+			},
+			LoadMany: func(ctx context.Context, keys []string) (map[string]int, error) {
+				got := map[string]int{}
+				for _, key := range keys {
+					got[key] = load()
+					cache.AddTags(ctx, "tag of "+key)
+				}
+				pause(got[keys[0]])
+				return got, nil
+			},
+		})
 		histories := map[string][]event{}
 		every(5, func(worker int) {
 			rng := rand.New(rand.NewPCG(seed, uint64(worker)))
@@ -143,16 +162,24 @@ func TestLinearizable(t *testing.T) {
 				e := event{begin: clock.Add(1)}
 				concerned := []string{key}
 				switch op := rng.IntN(10); {
-				case op < 5:
+				case op < 3:
 					e.op = "get"
 					v, err := c.Get(ctx, key)
 					if err != nil {
 						t.Errorf("seed %d: %v", seed, err)
 					}
 					e.value = v
+				case op < 5:
+					e.op = "get"
+					other := string('a' + byte(rng.IntN(3))) // of which only the effects are seen
+					got, err := c.GetMany(ctx, []string{key, other})
+					if err != nil {
+						t.Errorf("seed %d: %v", seed, err)
+					}
+					e.value = got[key]
 				case op < 7:
 					e.op, e.value = "set", int(values.Add(1))
-					c.Set(key, e.value, "other")
+					c.Set(key, e.value, "tag of "+key)
 				case op < 8:
 					e.op = "delete"
 					c.Delete(key)

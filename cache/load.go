@@ -64,7 +64,7 @@ func (l *loading) said() (ttl time.Duration, hasTTL bool, tags []string) {
 	return l.ttl, l.hasTTL, slices.Clip(l.tags)
 }
 
-func (c *Cache[K, V]) loads() bool { return c.cfg.Load != nil || c.cfg.LoadMany != nil }
+func (c *Cache[K, V]) canLoad() bool { return c.cfg.Load != nil || c.cfg.LoadMany != nil }
 
 // miss answers a Get that found nothing to return.
 func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
@@ -73,11 +73,12 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 	if err := ctx.Err(); err != nil {
 		return v, err
 	}
-	if !c.loads() {
+	if !c.canLoad() {
 		return v, ErrNotFound
 	}
 	for {
 		asked := c.tags.Now()
+		how = missed
 		resident := false
 		e, joined, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, flight.Ops[*Entry[K, V]]{
 			Check: func() (*Entry[K, V], bool) {
@@ -92,15 +93,12 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 		if joined {
 			how = coalesced
 		}
-		if joined && err == nil && c.older(e, asked) {
+		if joined && (err == nil && c.older(e, asked) || c.tooSoon(err)) {
 			continue
 		}
 		switch {
 		case resident:
-			how = hit
-			if e.missing != nil {
-				how = negative
-			}
+			how = c.outcomeOf(e)
 		case err != nil:
 			e = c.instead(ctx, key, err)
 			if e == nil {
@@ -118,10 +116,32 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 	}
 }
 
-// resident returns the entry of key if a load is not needed.
+// resident returns the entry of key if a load is not needed: somebody else has loaded it, or has
+// failed to, and the next load has to wait.
 func (c *Cache[K, V]) resident(key K) (*Entry[K, V], bool) {
 	e := c.store.Peek(key)
-	return e, e != nil && c.use(e) == isFresh
+	if e == nil {
+		return nil, false
+	}
+	state, t := c.look(e)
+	return e, state == isFresh || state == isStale || state == isSpare && e.backsOff(t)
+}
+
+// outcomeOf is how a lookup ended that found e under the key's lock.
+func (c *Cache[K, V]) outcomeOf(e *Entry[K, V]) outcome {
+	if e.missing != nil {
+		return negative
+	}
+	if state, _ := c.look(e); state != isFresh {
+		return stale
+	}
+	return hit
+}
+
+// tooSoon reports whether a load that was joined ended by the time limit of refreshes behind,
+// which is not one for callers.
+func (c *Cache[K, V]) tooSoon(err error) bool {
+	return err == flight.ErrTimeout && c.cfg.LoadTimeout == 0
 }
 
 // older reports whether a load that was joined by somebody who asked at the given moment had
@@ -132,7 +152,7 @@ func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
 		return false
 	}
 	_, expired := c.tags.ExpiredAt(e.born, e.slots)
-	return c.tags.Gone(e.born, e.slots) || expired && c.cfg.StaleWhileRevalidate == 0
+	return e.tagless || c.tags.Gone(e.born, e.slots) || expired && c.cfg.StaleWhileRevalidate == 0
 }
 
 // instead returns the entry to serve although its load failed: the old one, if StaleIfError
@@ -145,19 +165,19 @@ func (c *Cache[K, V]) instead(ctx context.Context, key K, err error) *Entry[K, V
 	if e == nil || e.missing != nil {
 		return nil
 	}
-	switch c.use(e) {
-	case isGone:
+	if state, _ := c.look(e); state == isGone {
 		return nil
-	case isSpare:
-		e.backOff()
 	}
 	return e
 }
 
 // failure is what the caller gets for the error of a flight.
 func (c *Cache[K, V]) failure(key K, joined bool, err error) error {
-	if err == flight.ErrLoop {
+	switch err {
+	case flight.ErrLoop:
 		return fmt.Errorf("cache: key %s loads itself", short(key))
+	case flight.ErrTimeout:
+		return fmt.Errorf("cache: the load of key %s took longer than %v: %w", short(key), c.cfg.LoadTimeout, context.DeadlineExceeded)
 	}
 	var p *flight.PanicError
 	if !errors.As(err, &p) {
@@ -268,6 +288,9 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, born uint64, cos
 func (c *Cache[K, V]) finish(key K, e *Entry[K, V], err error) {
 	switch {
 	case err != nil: // what the key has stays
+		if old := c.store.Peek(key); old != nil && old.missing == nil {
+			old.backOff()
+		}
 	case c.tags.Gone(e.born, e.slots):
 		c.counters.Here().detached.Add(1)
 	default:

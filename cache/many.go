@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -103,35 +104,55 @@ func carried(p any) any {
 
 // allMissing loads in one LoadMany what nobody else is loading.
 func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
+	returned := false
+	defer func() {
+		if !returned { // the load ran here, and panicked or called Goexit
+			c.counters.Here().misses.Add(uint64(len(keys)))
+		}
+	}()
 	asked := c.tags.Now()
-	resident := make(map[K]bool)
+	resident := make([]*Entry[K, V], len(keys))
 	flown := c.flights.DoMany(ctx, keys, c.cfg.LoadTimeout, flight.ManyOps[K, *Entry[K, V]]{
-		Check: func(key K) (*Entry[K, V], bool) {
-			e, found := c.resident(key)
-			resident[key] = found
+		Check: func(i int) (*Entry[K, V], bool) {
+			e, found := c.resident(keys[i])
+			if found {
+				resident[i] = e
+			}
 			return e, found
 		},
 		Load:     c.loadMany,
 		Done:     func(key K, e *Entry[K, V], err error) { c.finish(key, e, err) },
 		Detached: func() { c.counters.Here().detached.Add(1) },
 	})
+	returned = true
+
 	results := make([]result[V], len(keys))
+	var panicked any
 	for i, key := range keys {
-		results[i] = c.landed(ctx, key, flown[i], asked, resident[key])
+		func() {
+			defer func() { // after all were counted
+				if p := recover(); p != nil {
+					panicked = p
+				}
+			}()
+			results[i] = c.landed(ctx, key, flown[i], asked, resident[i])
+		}()
+	}
+	if panicked != nil {
+		panic(panicked)
 	}
 	return results
 }
 
 // landed turns the result of a flight into that of a lookup, and counts it.
-func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked uint64, resident bool) result[V] {
-	var r result[V]
+func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked uint64, resident *Entry[K, V]) (r result[V]) {
 	e, how := f.V, missed
 	switch {
-	case f.Joined && f.Err == nil && c.older(e, asked):
+	case f.Joined && (f.Err == nil && c.older(e, asked) || c.tooSoon(f.Err)):
 		r.value, r.err = c.miss(ctx, key) // which counts
 		return r
-	case resident:
-		how = hit
+	case resident != nil:
+		how = c.outcomeOf(resident)
 	case f.Joined:
 		how = coalesced
 	}
@@ -143,40 +164,35 @@ func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[
 		}
 		how = stale
 	}
+	c.counters.Here().count(how, e.cost)
 	if e.missing != nil {
-		if resident {
-			how = negative
-		}
-		c.counters.Here().count(how, e.cost)
 		return result[V]{err: e.missing}
 	}
-	c.counters.Here().count(how, e.cost)
-	r.value = c.clone(e.Value)
-	return r
+	return result[V]{value: c.clone(e.Value)}
 }
 
 // loadMany is load for several keys. Each is charged its part of the time.
-func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(key K) (*Entry[K, V], error) {
-	entries := make(map[K]*Entry[K, V], len(keys))
+func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(i int) (*Entry[K, V], error) {
+	entries := make([]*Entry[K, V], len(keys))
 	err := c.timed(ctx, len(keys), func(ctx context.Context, l *loading, born uint64) (missing int, err error) {
 		begin := now()
-		values, err := c.cfg.LoadMany(ctx, keys)
+		values, err := c.cfg.LoadMany(ctx, slices.Clone(keys)) // it may sort them
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return 0, err
 		}
 		cost := (now() - begin) / time.Duration(len(keys))
-		for _, key := range keys {
+		for i, key := range keys {
 			v, found := values[key]
-			reason := err
-			if !found && reason == nil {
-				reason = ErrNotFound
-			}
-			if reason != nil {
+			var reason error
+			if !found {
 				missing++
+				if reason = err; reason == nil {
+					reason = ErrNotFound
+				}
 			}
-			entries[key] = c.loaded(key, v, reason, l, born, cost)
+			entries[i] = c.loaded(key, v, reason, l, born, cost)
 		}
 		return missing, nil
 	})
-	return func(key K) (*Entry[K, V], error) { return entries[key], err }
+	return func(i int) (*Entry[K, V], error) { return entries[i], err }
 }

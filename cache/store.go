@@ -8,7 +8,8 @@ import (
 
 // A Store is an engine: bounded memory for entries. The built-in one is used if Config.Store
 // is nil. All methods are safe for concurrent use. A Cache calls Set and Delete of one key
-// one at a time, Get at any time.
+// one at a time, Get at any time. Two Caches must not share a Store: what one has purged the
+// other would not know.
 type Store[K comparable, V any] interface {
 	// Get returns the entry of key, nil if it is not here, and counts as a use. The full key
 	// is compared. It should not allocate.
@@ -39,6 +40,7 @@ type Entry[K comparable, V any] struct {
 	dies    time.Duration // garbage from then on
 	born    uint64        // tagset's Now before its load began
 	slots   []uint32      // of its tags
+	tagless bool          // they could not be kept: any purge may have been meant
 	missing error         // the loader's ErrNotFound, of a negative entry
 
 	due   atomic.Bool   // a refresh was put off: the next Get starts it

@@ -37,10 +37,10 @@ func newWeigh[K comparable, V any]() func(K, V) int64 {
 	}
 }
 
-// newWeighKey returns the weight of a key whose value is the zero one.
-func newWeighKey[K comparable, V any]() func(K, V) int64 {
-	weigh := newWeigh[K, struct{}]()
-	return func(key K, _ V) int64 { return weigh(key, struct{}{}) + size[V]() }
+// newWeighMissing returns the weight of a key that has an ErrNotFound in the place of a value.
+func newWeighMissing[K comparable, V any]() func(K, error) int64 {
+	weigh := newWeigh[K, error]()
+	return func(key K, err error) int64 { return weigh(key, err) + size[V]() }
 }
 
 // A walker returns the bytes behind a value: what the Size of its type does not count.
@@ -194,6 +194,7 @@ func walkPointer(t reflect.Type, elem walker) walker {
 	elemSize := allocated(int64(t.Elem().Size()))
 	return func(v reflect.Value, b *budget) int64 {
 		if v.IsNil() {
+			b.visits--
 			return 0
 		}
 		n := elemSize
@@ -209,6 +210,7 @@ func walkPointer(t reflect.Type, elem walker) walker {
 
 func (w *walkers) walkInterface(v reflect.Value, b *budget) (n int64) {
 	if v.IsNil() {
+		b.visits--
 		return 0
 	}
 	elem := v.Elem()
@@ -229,6 +231,7 @@ func walkMap(t reflect.Type, key, elem walker) walker {
 	slot := mapSlot(int64(t.Key().Size()), int64(t.Elem().Size()))
 	return func(v reflect.Value, b *budget) int64 {
 		if v.IsNil() {
+			b.visits--
 			return 0
 		}
 		length := int64(v.Len())

@@ -2,13 +2,15 @@ package cache
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
 )
 
 // Set stores a value. When it returns every Get sees it, and a load that was under way is not
-// stored.
+// stored. A value that is too heavy or has too many tags is not kept, and what the key had is
+// gone all the same.
 func (c *Cache[K, V]) Set(key K, value V, tags ...string) { c.SetFor(key, value, 0, tags...) }
 
 // SetFor is Set with a TTL of its own: 0: Config.TTL; negative: for ever.
@@ -90,15 +92,22 @@ func (c *Cache[K, V]) newEntry(key K, v V, missing error, ttl time.Duration, tag
 		tags = append(tags, c.cfg.Tags(key, v)...)
 	}
 	slots, err := c.tags.Slots(tags)
-	weight, weighed := c.overhead+c.weighKey(key, v), true
-	if missing == nil { // Weigh need not expect a value that is none
+	e.slots, e.tagless = slots, err != nil
+	var weight int64
+	weighed := true
+	if missing == nil {
 		weight, weighed = c.weigh(key, v)
+	} else { // Weigh need not expect a value that is none
+		weight = c.overhead + c.weighMissing(key, missing)
 	}
 	if err != nil || !weighed {
 		c.counters.Here().notStored.Add(1)
 		return e
 	}
-	e.slots, e.weight = slots, weight
+	e.weight = weight
+	if behind := allocated(int64(4 * cap(slots))); weight <= math.MaxInt64-behind {
+		e.weight += behind
+	}
 	return e
 }
 
@@ -115,8 +124,8 @@ func (c *Cache[K, V]) weigh(key K, v V) (weight int64, ok bool) {
 		c.warn("cache: Weigh is negative, so a value is not stored", n)
 		return 0, false
 	}
-	if n > int64(forever)-c.overhead {
-		return int64(forever), true // no Store has room for it
+	if n > math.MaxInt64-c.overhead {
+		return math.MaxInt64, true // no Store has room for it
 	}
 	return n + c.overhead, true
 }

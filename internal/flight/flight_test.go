@@ -237,12 +237,14 @@ func TestDoMany_OneLoadForAllThatNobodyLoads(t *testing.T) {
 		go g.Do(t.Context(), "other", 0, s.ops("other", func(context.Context) (int, error) { time.Sleep(time.Second); return 2, nil }))
 		synctest.Wait()
 		var asked [][]string
+		keys := []string{"have", "xxx", "other", "bad", "yyyy"}
 		many := flight.ManyOps[string, int]{
-			Check: func(key string) (int, bool) { return s.ops(key, nil).Check() },
-			Load: func(_ context.Context, keys []string) func(string) (int, error) {
+			Check: func(i int) (int, bool) { return s.ops(keys[i], nil).Check() },
+			Load: func(_ context.Context, keys []string) func(int) (int, error) {
 				asked = append(asked, slices.Clone(keys))
 				time.Sleep(time.Millisecond)
-				return func(key string) (int, error) {
+				return func(i int) (int, error) {
+					key := keys[i]
 					if key == "bad" {
 						return 0, errors.New("bad")
 					}
@@ -251,7 +253,7 @@ func TestDoMany_OneLoadForAllThatNobodyLoads(t *testing.T) {
 			},
 			Done: func(key string, v int, err error) { s.ops(key, nil).Done(v, err) },
 		}
-		got := g.DoMany(t.Context(), []string{"have", "xxx", "other", "bad", "yyyy"}, 0, many)
+		got := g.DoMany(t.Context(), keys, 0, many)
 		if got[0].V != 1 || got[1].V != 3 || got[2].V != 2 || !got[2].Joined || got[3].Err == nil || got[4].V != 4 || got[4].Joined {
 			t.Errorf("%+v", got)
 		}
@@ -269,9 +271,8 @@ func TestDoMany_CannotDeadlock(t *testing.T) {
 	for range 200 {
 		g, s := flight.NewGroup[string, int](), newValue()
 		many := flight.ManyOps[string, int]{
-			Check: func(key string) (int, bool) { return s.ops(key, nil).Check() },
-			Load: func(_ context.Context, keys []string) func(string) (int, error) {
-				return func(string) (int, error) { return 1, nil }
+			Load: func(context.Context, []string) func(int) (int, error) {
+				return func(int) (int, error) { return 1, nil }
 			},
 			Done: func(key string, v int, err error) { s.ops(key, nil).Done(v, err) },
 		}
@@ -279,6 +280,8 @@ func TestDoMany_CannotDeadlock(t *testing.T) {
 		for _, keys := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}, {"b", "c", "a"}} {
 			for _, ctx := range []context.Context{context.Background(), t.Context()} {
 				wg.Go(func() {
+					many := many
+					many.Check = func(i int) (int, bool) { return s.ops(keys[i], nil).Check() }
 					for i, r := range g.DoMany(ctx, keys, 0, many) {
 						if r.V != 1 || r.Err != nil {
 							t.Errorf("%s: %+v", keys[i], r)
@@ -296,8 +299,8 @@ func TestDoMany_AbnormalEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			g, s := flight.NewGroup[string, int](), newValue()
 			many := flight.ManyOps[string, int]{
-				Check: func(string) (int, bool) { return 0, false },
-				Load:  func(context.Context, []string) func(string) (int, error) { time.Sleep(time.Second); end(); return nil },
+				Check: func(int) (int, bool) { return 0, false },
+				Load:  func(context.Context, []string) func(int) (int, error) { time.Sleep(time.Second); end(); return nil },
 				Done:  func(string, int, error) {},
 			}
 			var wg sync.WaitGroup

@@ -16,6 +16,9 @@ var ErrLoop = errors.New("flight: the load of a key needs the key itself")
 // ErrGoexit is the Value of a PanicError if Load called runtime.Goexit.
 var ErrGoexit = errors.New("runtime.Goexit was called")
 
+// ErrTimeout is what those who wait get when the timeout of their flight is over.
+var ErrTimeout = fmt.Errorf("flight: the load took too long: %w", context.DeadlineExceeded)
+
 // A PanicError is what those who wait get when Load panicked or called runtime.Goexit.
 type PanicError struct {
 	Value any
@@ -28,8 +31,9 @@ func (e *PanicError) Error() string { return fmt.Sprintf("flight: load panicked:
 type Ops[V any] struct {
 	Check    func() (V, bool)                     // before a flight is joined or made: already there? nil: no
 	Load     func(ctx context.Context) (V, error) // the work: no lock
-	Done     func(v V, err error)                 // the end of a flight that is attached: store it
+	Done     func(v V, err error)                 // the end of a flight that is attached, also by its timeout: store it
 	Detached func()                               // the end of one that a Write has detached; nil: nothing
+	After    func(err error)                      // after either, without a lock, before anybody is woken; nil: nothing
 }
 
 // A Group runs one load per key at a time.
@@ -44,11 +48,12 @@ func NewGroup[K comparable, V any]() *Group[K, V] {
 
 // A call is one flight. done, v and err are written under the key's lock.
 type call[V any] struct {
-	ctx   *Shared
-	place *ancestor
-	done  chan struct{} // nil: nobody waits
-	v     V
-	err   error
+	ctx      *Shared
+	place    *ancestor
+	finished atomic.Bool
+	done     chan struct{} // nil: nobody waits
+	v        V
+	err      error
 }
 
 // An ancestor is a load that the loads inside its context belong to.
@@ -83,8 +88,8 @@ func (g *Group[K, V]) newCall(ctx context.Context, key K, timeout time.Duration)
 
 // Do returns what ops.Check finds, else the result of the flight for key: the one under way,
 // which makes joined true, or a new one. It returns ctx.Err() as soon as ctx ends, and
-// context.DeadlineExceeded after timeout (0: none), whatever Load does; then Done is not
-// called.
+// ErrTimeout after timeout (0: none), whatever Load does. Done is not called if everybody
+// has left before.
 //
 // If ctx can never end and there is no timeout, Load runs on the caller's goroutine, and a
 // panic or Goexit in it is the caller's; everybody else gets a *PanicError.
@@ -101,6 +106,8 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, timeout time.Duration, ops 
 				return cur
 			}
 		}
+		// One whose timeout is just over is joined too: it will be finished in a moment, and
+		// what follows from that must not be passed over.
 		if joined = cur != nil && cur.ctx.hold(); joined {
 			c = cur
 		} else { // none, or one that everybody has left
@@ -120,7 +127,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, timeout time.Duration, ops 
 		g.run(key, c, ops, true)
 		v, err = c.v, c.err
 	default:
-		go g.run(key, c, ops, false)
+		g.fly(key, c, ops)
 		v, err = c.await(ctx)
 	}
 	return v, joined, err
@@ -132,7 +139,7 @@ func (g *Group[K, V]) Do(ctx context.Context, key K, timeout time.Duration, ops 
 func (g *Group[K, V]) Start(ctx context.Context, key K, timeout time.Duration, ops Ops[V]) bool {
 	var c *call[V]
 	g.calls.With(key, func(cur *call[V]) *call[V] {
-		if cur != nil && cur.ctx.refs.Load() > 0 && cur.ctx.Err() == nil {
+		if cur != nil && cur.ctx.refs.Load() > 0 {
 			return cur
 		}
 		if ops.Check != nil {
@@ -148,8 +155,21 @@ func (g *Group[K, V]) Start(ctx context.Context, key K, timeout time.Duration, o
 	if c == nil {
 		return false
 	}
-	go g.run(key, c, ops, false)
+	g.fly(key, c, ops)
 	return true
+}
+
+// fly runs c on a goroutine of its own, and ends it at its timeout.
+func (g *Group[K, V]) fly(key K, c *call[V], ops Ops[V]) {
+	if _, timed := c.ctx.Deadline(); timed {
+		context.AfterFunc(c.ctx, func() {
+			if c.ctx.Err() == context.DeadlineExceeded {
+				var none V
+				g.finish(key, c, none, ErrTimeout, ops)
+			}
+		})
+	}
+	go g.run(key, c, ops, false)
 }
 
 // Write detaches the flight for key, then calls fn, under the key's lock. Who waits for the
@@ -172,17 +192,9 @@ func (c *call[V]) await(ctx context.Context) (v V, err error) {
 	case <-c.done:
 		return c.v, c.err
 	case <-ctx.Done():
-		err = ctx.Err()
-	case <-c.ctx.Done(): // its timeout, or it has been done since
-		select {
-		case <-c.done:
-			return c.v, c.err
-		default:
-			err = c.ctx.Err()
-		}
+		c.ctx.release(1)
+		return v, ctx.Err()
 	}
-	c.ctx.release(1)
-	return v, err
 }
 
 // run does the work of c on this goroutine and ends it, however Load ends. inline: what is
@@ -215,9 +227,17 @@ func newPanicError(p any) *PanicError {
 	return &PanicError{Value: p, Stack: debug.Stack()}
 }
 
-// finish stores the result of c, if c is still attached, and wakes those who wait.
+// finish stores the result of c, if c is still attached, and wakes those who wait. The first
+// call counts: of the load, or of the timeout.
 func (g *Group[K, V]) finish(key K, c *call[V], v V, err error, ops Ops[V]) {
-	defer func() { // deferred, so that a Store that panics hangs nobody
+	if !c.finished.CompareAndSwap(false, true) {
+		return
+	}
+	if c.ctx.Err() == context.DeadlineExceeded { // too late by a moment is too late
+		var none V
+		v, err = none, ErrTimeout
+	}
+	defer func() {
 		c.place.ended.Store(true)
 		if c.done != nil {
 			close(c.done)
@@ -226,20 +246,30 @@ func (g *Group[K, V]) finish(key K, c *call[V], v V, err error, ops Ops[V]) {
 	g.calls.With(key, func(cur *call[V]) *call[V] {
 		c.v, c.err = v, err
 		switch {
-		case !c.live(): // everybody has left, or the time is over
-		case cur != c:
-			if ops.Detached != nil && key == key { // not so for NaN: see Table.With
-				ops.Detached()
-			}
-		default:
-			ops.Done(v, err)
+		case c.ctx.refs.Load() <= 0: // everybody has left
+		case cur == c:
+			c.err = guarded(err, func() { ops.Done(v, err) })
+		case ops.Detached != nil && key == key: // not so for NaN: see Table.With
+			ops.Detached()
 		}
 		if cur != c {
 			return cur
 		}
 		return nil
 	})
+	if ops.After != nil {
+		ops.After(c.err)
+	}
 }
 
-// live reports whether somebody still waits and the time is not over.
-func (c *call[V]) live() bool { return c.ctx.refs.Load() > 0 && c.ctx.Err() == nil }
+// guarded runs f, and turns its panic into the error: what broke is a Store, and this may be a
+// goroutine that nobody else can save.
+func guarded(err error, f func()) (after error) {
+	defer func() {
+		if p := recover(); p != nil {
+			after = newPanicError(p)
+		}
+	}()
+	f()
+	return err
+}

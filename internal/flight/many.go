@@ -7,8 +7,8 @@ import (
 
 // ManyOps is Ops for DoMany: what it does for each key, and the one load.
 type ManyOps[K comparable, V any] struct {
-	Check    func(key K) (V, bool)
-	Load     func(ctx context.Context, keys []K) func(key K) (V, error)
+	Check    func(i int) (V, bool)                                      // for the i-th of the keys that were asked for
+	Load     func(ctx context.Context, keys []K) func(i int) (V, error) // the result for keys[i], which stays as it is
 	Done     func(key K, v V, err error)
 	Detached func()
 }
@@ -28,9 +28,12 @@ func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duratio
 	joined := make(map[int]*call[V])
 	flown := &many[K, V]{group: g, ops: ops}
 	inline := ctx.Done() == nil && timeout == 0
-	waited := false
+	flying, waiting := false, false
 	defer func() {
-		if !waited { // a load of ours panicked on this goroutine
+		if !flying { // Check panicked: nobody may wait for what will not come
+			flown.abandon()
+		}
+		if !waiting { // or our own load did, on this goroutine
 			for _, c := range joined {
 				c.ctx.release(1)
 			}
@@ -42,7 +45,7 @@ func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duratio
 			continue
 		}
 		g.calls.With(key, func(cur *call[V]) *call[V] {
-			v, found := ops.Check(key)
+			v, found := ops.Check(i)
 			switch {
 			case found:
 				results[i].V = v
@@ -57,11 +60,12 @@ func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duratio
 			return flown.add(ctx, i, key, timeout, !inline)
 		})
 	}
+	flying = true
 	if len(flown.keys) > 0 {
 		if inline {
 			flown.run(true)
 		} else {
-			go flown.run(false)
+			flown.fly()
 		}
 		for j, c := range flown.calls {
 			r := &results[flown.at[j]]
@@ -72,7 +76,7 @@ func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duratio
 			}
 		}
 	}
-	waited = true
+	waiting = true
 	for i, c := range joined {
 		results[i].V, results[i].Err = c.wait(ctx)
 	}
@@ -108,23 +112,50 @@ func (m *many[K, V]) add(ctx context.Context, at int, key K, timeout time.Durati
 	return c
 }
 
+func (m *many[K, V]) opsOf(key K) Ops[V] {
+	return Ops[V]{Done: func(v V, err error) { m.ops.Done(key, v, err) }, Detached: m.ops.Detached}
+}
+
+// finish ends every flight with its result.
+func (m *many[K, V]) finish(result func(i int) (V, error)) {
+	for i, key := range m.keys {
+		v, err := result(i)
+		m.group.finish(key, m.calls[i], v, err, m.opsOf(key))
+	}
+}
+
+func (m *many[K, V]) failed(err error) func(int) (V, error) {
+	return func(int) (v V, _ error) { return v, err }
+}
+
+func (m *many[K, V]) abandon() {
+	if m.ctx != nil {
+		m.finish(m.failed(&PanicError{Value: "the look for another key of the same call panicked"}))
+		m.ctx.end()
+	}
+}
+
+func (m *many[K, V]) fly() {
+	if _, timed := m.ctx.Deadline(); timed {
+		context.AfterFunc(m.ctx, func() {
+			if m.ctx.Err() == context.DeadlineExceeded {
+				m.finish(m.failed(ErrTimeout))
+			}
+		})
+	}
+	go m.run(false)
+}
+
 func (m *many[K, V]) run(inline bool) {
-	var result func(K) (V, error)
+	var result func(int) (V, error)
 	defer func() {
 		defer m.ctx.end()
 		var p any
 		if result == nil {
 			p = recover()
-			err := newPanicError(p)
-			result = func(K) (v V, _ error) { return v, err }
+			result = m.failed(newPanicError(p))
 		}
-		for i, key := range m.keys {
-			v, err := result(key)
-			m.group.finish(key, m.calls[i], v, err, Ops[V]{
-				Done:     func(v V, err error) { m.ops.Done(key, v, err) },
-				Detached: m.ops.Detached,
-			})
-		}
+		m.finish(result)
 		if inline && p != nil {
 			panic(p)
 		}

@@ -29,7 +29,7 @@ func Share(parent context.Context, timeout time.Duration) *Shared {
 
 // Join takes a reference, until leave is called or ctx ends. ok is false if s has ended.
 func (s *Shared) Join(ctx context.Context) (leave func(), ok bool) {
-	if !s.hold() {
+	if s.Err() != nil || !s.hold() {
 		return nil, false
 	}
 	var left atomic.Bool
@@ -42,10 +42,11 @@ func (s *Shared) Join(ctx context.Context) (leave func(), ok bool) {
 	return func() { stop(); once() }, true
 }
 
+// hold takes a reference, unless the last one has gone.
 func (s *Shared) hold() bool {
 	for {
 		refs := s.refs.Load()
-		if refs <= 0 || s.Err() != nil {
+		if refs <= 0 {
 			return false
 		}
 		if s.refs.CompareAndSwap(refs, refs+1) {

@@ -5,7 +5,6 @@ package tagset
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"math/bits"
 	"sync/atomic"
@@ -39,8 +38,9 @@ type expiry struct {
 	at     time.Duration
 }
 
-// New returns a Table for a cache of maxBytes, which takes at most 1/64 of that once the first
-// tag is used, and between 2^12 and 2^20 slots. maxBytes <= 0: no bound is known.
+// New returns a Table for a cache of maxBytes, with between 2^12 and 2^20 slots. It takes at most
+// 1/64 of maxBytes once the first tag is used, and after an Expire as much again, besides a
+// few words for each slot that was expired. maxBytes <= 0: no bound is known.
 func New(maxBytes int64) *Table {
 	n := defaultSlotBits
 	if maxBytes > 0 {
@@ -60,22 +60,25 @@ func (t *Table) Slots(tags []string) ([]uint32, error) {
 	if len(tags) == 0 {
 		return nil, nil
 	}
-	if len(tags) > MaxTags {
-		return nil, fmt.Errorf("%d tags: must be at most %d", len(tags), MaxTags)
-	}
-	slots := make([]uint32, 0, len(tags))
+	slots := make([]uint32, 0, min(len(tags), MaxTags))
 	for _, tag := range tags {
-		if len(tag) > MaxTagSize {
+		switch {
+		case tag == "":
+			continue
+		case len(tag) > MaxTagSize:
 			return nil, errTagSize
+		case len(slots) == MaxTags:
+			return nil, errTags
 		}
-		if tag != "" {
-			slots = append(slots, t.slot(tag))
-		}
+		slots = append(slots, t.slot(tag))
 	}
 	return slots, nil
 }
 
-var errTagSize = errors.New("a tag of more than 1 KiB")
+var (
+	errTags    = errors.New("more than 64 tags")
+	errTagSize = errors.New("a tag of more than 1 KiB")
+)
 
 func (t *Table) slot(tag string) uint32 {
 	return uint32(maphash.String(t.seed, tag) >> (64 - t.slotBits))

@@ -91,7 +91,7 @@ func TestSlots_Limits(t *testing.T) {
 		ok   bool
 		n    int
 	}{
-		"none": {nil, true, 0}, "empty ones go": {[]string{"", "a", ""}, true, 1}, "64": {many[:64], true, 64}, "65": {many, false, 0},
+		"none": {nil, true, 0}, "empty ones go": {[]string{"", "a", ""}, true, 1}, "64": {many[:64], true, 64}, "64 and empty ones": {append([]string{"", ""}, many[:64]...), true, 64}, "65": {many, false, 0},
 		"1 KiB": {[]string{strings.Repeat("x", 1024)}, true, 1}, "more": {[]string{strings.Repeat("x", 1025)}, false, 0},
 	} {
 		got, err := table.Slots(tc.tags)
