@@ -73,8 +73,8 @@ type Config[K comparable, V any] struct {
 	// same value and must not change what it points to.
 	Clone func(V) V
 
-	// Store is the engine. nil: the built-in one with MaxBytes and MaxItems; with a Store
-	// these must be 0, for it has its own bound.
+	// Store is the engine. nil: the built-in one with MaxBytes and MaxItems; with a Store, such
+	// as that of cache/ristrettostore, these must be 0, for it has its own bound.
 	Store Store[K, V]
 
 	// Logger gets background failures, never a caller's own. nil: slog.Default().

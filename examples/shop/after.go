@@ -10,12 +10,13 @@ import (
 
 // After is Tuned with hotpath around it. There is no SQL in this file, and every layer stands
 // on a line of its own behind its switch.
-func After(s *Store, on Switches) (http.Handler, *Layers) {
+// engine is where its cache keeps pages; nil: the built-in one.
+func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	layers := new(Layers)
 	get, drop := s.encoded, func(product, category int) {}
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
-		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute}))
+		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
 		get, layers.Pages = pages.Get, pages
 		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
 	}
@@ -29,9 +30,13 @@ func After(s *Store, on Switches) (http.Handler, *Layers) {
 	return mux, layers
 }
 
+// An Engine keeps the pages of a cache.
+type Engine = cache.Store[pageKey, []byte]
+
 // Layers are the parts of After whose statistics the report shows; nil: switched off.
 type Layers struct {
 	Pages *cache.Cache[pageKey, []byte]
+	Close func() // nil: there is nothing to close
 }
 
 // pageTags says what a page shows. A new price changes its product's page, and the lists and

@@ -105,7 +105,8 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	f.DurationVar(&o.length, "d", 4*time.Second, "length of each measured phase")
 	f.IntVar(&o.checks, "checks", verifyActions, "actions that are compared; twice as many look for old prices")
 	f.IntVar(&o.warm, "warm", 0, "at most so many actions of warm-up; 0: 30 for before, 500 for tuned, 10000 for after")
-	variants := f.String("variants", strings.Join(variantNames, ","), "variants to run")
+	variants := f.String("variants", "before,tuned,after", "variants to run")
+	engine := f.String("engine", "", "ristretto: after on cache/ristrettostore too; for serve, instead")
 	f.StringVar(&o.variant, "variant", "after", "variant to serve")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to serve at")
 	with := f.String("with", "", "the only layers of after")
@@ -123,10 +124,17 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	if err != nil {
 		return o, err
 	}
+	if *engine == "ristretto" {
+		o.variants = append(o.variants, ristrettoName)
+		if o.variant == "after" {
+			o.variant = ristrettoName
+		}
+	}
 	for _, check := range []struct {
 		ok   bool
 		text string
 	}{
+		{*engine == "" || *engine == "ristretto", fmt.Sprintf("-engine is %q: must be ristretto", *engine)},
 		{f.NArg() == 0, fmt.Sprintf("arguments are %q: there are only flags", f.Args())},
 		{o.products >= 2*perCategory && o.products%perCategory == 0 && o.products <= 96_000, fmt.Sprintf("-products is %d: must be a multiple of 48 from 96 to 96000", o.products)},
 		{o.rounds >= 1 && o.rounds <= 100, fmt.Sprintf("-rounds is %d: must be between 1 and 100", o.rounds)},
@@ -315,8 +323,7 @@ func measure(ctx context.Context, o Options, all []*Variant, p *Progress, r *Rep
 	for i, v := range all {
 		r.Columns = append(r.Columns, newColumn(v.Name, phases[i]))
 		if pages := v.Layers.Pages; pages != nil {
-			s := pages.Stats()
-			r.Cache = &s
+			r.Caches = append(r.Caches, CacheStats{v.Name, pages.Stats()})
 		}
 	}
 }

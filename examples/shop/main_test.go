@@ -56,8 +56,9 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-checks", "0"}, "-checks is 0: must be at least 1"},
 		{[]string{"-warm", "-1"}, "-warm is -1: must not be negative"},
 		{[]string{"-rtt", "-1s"}, "-rtt is -1s: must be"},
-		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, after`},
+		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, after, after+ristretto`},
 		{[]string{"serve", "-variant", "best"}, `-variant is "best": must be one of`},
+		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
 		{[]string{"-with", "magic"}, `-with is "magic": must be of cache`},
 		{[]string{"-with", "cache", "-without", "cache"}, "give one of them"},
 		{[]string{"verify", "now"}, `arguments are ["now"]`},
@@ -90,11 +91,11 @@ func TestAPortInUseIsNamed(t *testing.T) {
 
 // The whole demonstration in miniature.
 func TestDemo(t *testing.T) {
-	code, stdout, stderr, left := shell(t, t.Context(), "-products", "96", "-rounds", "1", "-d", "300ms", "-checks", "100", "-warm", "50")
+	code, stdout, stderr, left := shell(t, t.Context(), "-products", "96", "-rounds", "1", "-d", "300ms", "-checks", "100", "-warm", "50", "-engine", "ristretto")
 	if code != exitOK || left != nil {
 		t.Fatalf("exit %d, left %v, stderr %s", code, left, stderr)
 	}
-	for _, want := range []string{"machine", "closed loop", "after/tuned", "throughput", "answers equal 100 of 100", "stale reads 0 of", "lookups were hits", "saved"} {
+	for _, want := range []string{"machine", "closed loop", "after/tuned", "throughput", "answers equal 100 of 100", "stale reads 0 of", "after: ", "after+ristretto: ", "lookups were hits", "saved"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}

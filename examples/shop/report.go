@@ -23,7 +23,13 @@ type Report struct {
 	Compared string // how many answers were compared
 	Stale    Staleness
 	Columns  []Column
-	Cache    *cache.Stats // of after; nil: switched off
+	Caches   []CacheStats
+}
+
+// CacheStats is what the cache of a variant did.
+type CacheStats struct {
+	Variant string
+	cache.Stats
 }
 
 // A Column is what the rounds of one variant found: medians, and of CPU the minimum.
@@ -113,10 +119,10 @@ func (r *Report) Print(w io.Writer) {
 		}
 	}
 	fmt.Fprintln(w)
-	if s := r.Cache; s != nil {
+	for _, s := range r.Caches {
 		all := s.Hits + s.Misses + s.Coalesced + s.Stale + s.Negative
-		fmt.Fprintf(w, "cache    %.1f %% of %s lookups were hits, %s loads, %.1f s of database time saved, %s entries in %.1f MB\n",
-			100*float64(s.Hits+s.Coalesced)/float64(max(all, 1)), group(float64(all)), group(float64(s.Loads)), s.SavedSeconds, group(float64(s.Items)), float64(s.Bytes)/1e6)
+		fmt.Fprintf(w, "cache    %s: %.1f %% of %s lookups were hits, %s loads, %.1f s of database time saved, %s entries in %.1f MB\n",
+			s.Variant, 100*float64(s.Hits+s.Coalesced)/float64(max(all, 1)), group(float64(all)), group(float64(s.Loads)), s.SavedSeconds, group(float64(s.Items)), float64(s.Bytes)/1e6)
 	}
 	fmt.Fprintln(w, "promised are the figures of \"API Performance Optimization\", an article with no program to run;\n"+
 		"the p95 of tuned and after is the 20 ms of side work in an order")

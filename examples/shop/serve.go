@@ -9,10 +9,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/hotpath-go/hotpath/cache/ristrettostore"
 )
 
 // variantNames are the ways in which the shop is written, in the order of the table.
-var variantNames = []string{"before", "tuned", "after"}
+var variantNames = []string{"before", "tuned", "after", ristrettoName}
+
+// ristrettoName is After on the engine cache/ristrettostore; the table has it with -engine.
+const ristrettoName = "after+ristretto"
 
 // A Variant is a shop that is being served.
 type Variant struct {
@@ -39,7 +44,15 @@ func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.H
 	case "tuned":
 		return Tuned(s), new(Layers), nil
 	case "after":
-		h, layers := After(s, on)
+		h, layers := After(s, on, nil)
+		return h, layers, nil
+	case ristrettoName:
+		engine, err := ristrettostore.New[pageKey, []byte](ristrettostore.Config{})
+		if err != nil {
+			return nil, nil, err
+		}
+		h, layers := After(s, on, engine)
+		layers.Close = func() { _ = engine.Close(context.Background()) }
 		return h, layers, nil
 	}
 	return nil, nil, fmt.Errorf("variant is %q: must be one of %s", name, strings.Join(variantNames, ", "))
@@ -53,6 +66,7 @@ func serveVariant(ctx context.Context, name string, s *Store, on Switches, addr 
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
+		layers.close()
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
 	}
 	v := &Variant{
@@ -80,7 +94,14 @@ func (v *Variant) Close() {
 		_ = v.server.Close()
 	}
 	<-v.done
+	v.Layers.close()
 	v.Store.Close()
+}
+
+func (l *Layers) close() {
+	if l.Close != nil {
+		l.Close()
+	}
 }
 
 // Wire counts the bytes of all connections of a server, headers included.
