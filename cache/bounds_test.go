@@ -48,18 +48,77 @@ func TestB1_NeverOverTheBound(t *testing.T) {
 	}
 }
 
-func TestB1_TheLeastRecentlyUsedGoes(t *testing.T) {
-	c := newCache(t, cache.Config[string, int]{MaxItems: 2})
-	c.Set("a", 1)
-	c.Set("b", 2)
-	mustGet(t, c, "a", 1)
-	_, _ = c.Peek("b") // not a use
-	c.Set("c", 3)
-	if _, ok := c.Peek("b"); ok {
-		t.Error("b was used before a, and is here")
+// What is used stays, though everything is read once in between: a list in the order of use
+// would have lost it.
+func TestB1_AScanTakesNothingThatIsUsed(t *testing.T) {
+	c := newCache(t, cache.Config[int, int]{MaxItems: 1_000, Load: func(_ context.Context, key int) (int, error) { return key, nil }})
+	get := func(key int) {
+		if _, err := c.Get(context.Background(), key); err != nil {
+			t.Fatal(err)
+		}
 	}
-	mustGet(t, c, "a", 1)
-	mustGet(t, c, "c", 3)
+	for range 5 {
+		for key := range 500 {
+			get(key)
+		}
+	}
+	for key := range 10_000 {
+		get(1_000_000 + key)
+	}
+	stayed := 0
+	for key := range 500 {
+		if _, ok := c.Peek(key); ok {
+			stayed++
+		}
+	}
+	if stayed < 450 {
+		t.Errorf("%d of 500 keys in use have outlived a scan", stayed)
+	}
+}
+
+// And what was used long ago goes, when other keys are.
+func TestB1_YesterdaysKeysGo(t *testing.T) {
+	c := newCache(t, cache.Config[int, int]{MaxItems: 1_000, Load: func(_ context.Context, key int) (int, error) { return key, nil }})
+	for day := range 3 {
+		misses := 0
+		for range 60 {
+			misses = 0
+			before := c.Stats().Misses
+			for key := range 800 {
+				_, _ = c.Get(context.Background(), day*10_000+key)
+			}
+			misses = int(c.Stats().Misses - before)
+		}
+		if misses > 100 {
+			t.Errorf("day %d: %d of 800 keys still miss after sixty rounds", day, misses)
+		}
+	}
+}
+
+// B5: what has expired makes room before anything alive, and is given back under traffic on
+// other keys.
+func TestB5_GarbageGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(t, cache.Config[int, int]{MaxItems: 1_000})
+		for key := range 900 {
+			c.SetFor(key, key, time.Second)
+		}
+		for key := 900; key < 1_000; key++ {
+			c.SetFor(key, key, time.Hour)
+		}
+		time.Sleep(time.Second)
+		for key := 1_000; key < 1_400; key++ {
+			c.SetFor(key, key, time.Hour)
+		}
+		for key := 900; key < 1_400; key++ {
+			if _, ok := c.Peek(key); !ok {
+				t.Fatalf("key %d is alive and went before 900 that had expired", key)
+			}
+		}
+		if s := c.Stats(); s.Items > 510 {
+			t.Errorf("%d entries after 400 Sets, want the 500 that are alive and hardly more", s.Items)
+		}
+	})
 }
 
 func TestB2_TooHeavyIsReturnedAndNotStored(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 // An event is one call on one key, with the moments of its beginning and end on a clock that
 // all goroutines share. The values of Sets and of loads are all different.
 type event struct {
-	op         string // "get", "set", "delete", "purge"
+	op         string // "get", "set", "delete", "purge"; "loss": what is there may go, or stay
 	value      int    // set: what; get: what it returned
 	begin, end int64
 	loadBegin  int64 // get of a loaded value: when that load began; 0: it was Set
@@ -35,7 +35,7 @@ func (e event) String() string {
 func linear(history []event) bool {
 	for _, g := range history {
 		for _, w := range history {
-			if g.op == "get" && g.loadBegin > 0 && w.op != "get" && w.end < g.begin && g.loadBegin < w.begin {
+			if g.op == "get" && g.loadBegin > 0 && w.op != "get" && w.op != "loss" && w.end < g.begin && g.loadBegin < w.begin {
 				return false
 			}
 		}
@@ -70,6 +70,11 @@ func linear(history []event) bool {
 			case e.op == "set":
 				next.value = e.value
 			case e.op == "delete" || e.op == "purge":
+				next.value = 0
+			case e.op == "loss":
+				if search(next) {
+					return true
+				}
 				next.value = 0
 			case s.value == e.value:
 			case s.value != 0 || e.loadBegin == 0:
@@ -195,6 +200,13 @@ func TestLinearizable(t *testing.T) {
 				mu.Lock()
 				for _, key := range concerned {
 					histories[key] = append(histories[key], e)
+					if len(concerned) > 1 {
+						// The purge gives the memory back after it has taken effect, and what was
+						// set meanwhile goes with it, as by an eviction.
+						loss := e
+						loss.op = "loss"
+						histories[key] = append(histories[key], loss)
+					}
 				}
 				mu.Unlock()
 				if rng.IntN(3) == 0 {

@@ -47,7 +47,12 @@ type Entry[K comparable, V any] struct {
 	fails atomic.Uint32 // loads in a row that failed to replace it
 	retry atomic.Int64  // no load before that time, for the last one failed
 
-	prev, next *Entry[K, V] // the built-in engine's links
+	// The built-in engine's own: hash, place, links under the lock of a shard, and how often it was
+	// used lately.
+	hash       uint64
+	inMain     bool
+	uses       atomic.Uint32
+	prev, next *Entry[K, V]
 }
 
 // NewEntry returns an entry for a Store. weight is what it is charged: the bytes of key and
@@ -71,11 +76,13 @@ func (e *Entry[K, V]) Cost() time.Duration { return e.cost }
 // Garbage reports whether the entry is of no use any more, not even as a stale answer.
 func (e *Entry[K, V]) Garbage() bool { return e.dies != forever && now() >= e.dies }
 
+func (e *Entry[K, V]) garbageAt(t time.Duration) bool { return t >= e.dies && e.dies != forever }
+
 // overhead is what an entry needs besides the bytes of its key and value: the rest of the
-// struct, and its place in the map of the engine.
+// struct, and its part of the engine: a place and its mark in a table that is on average 5/8
+// full, and as many words of the sketch as there are places.
 func overhead[K comparable, V any]() int64 {
-	key, value := size[K](), size[V]()
-	return allocated(size[Entry[K, V]]()) - key - value + mapSlot(key, word)
+	return allocated(size[Entry[K, V]]()) - size[K]() - size[V]() + (word+1+8)*8/5
 }
 
 func size[T any]() int64 { return int64(reflect.TypeFor[T]().Size()) }

@@ -30,7 +30,9 @@ func newTestStore[K comparable, V any](t testing.TB, cfg Config) *Store[K, V] {
 }
 
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t *testing.T) storetest.Store { return newTestStore[string, []byte](t, Config{MaxBytes: storetest.MaxBytes}) })
+	storetest.Run(t, func(t *testing.T) storetest.Store {
+		return newTestStore[string, []byte](t, Config{MaxBytes: storetest.MaxBytes})
+	})
 }
 
 // Keys of one hash have one place in ristretto: the later one takes it, and neither ever gets
