@@ -34,8 +34,8 @@ func TestM15_KeysThatBecomeOneAreAddedUp(t *testing.T) {
 		Routes: map[string]values{
 			// A clean key meets two that are not.
 			"\uFFFD": {N: 1, F: 0.25, Wait: time.Second, Took: d.Read(), Codes: map[string]uint8{"2xx": 1, "5xx": 2}},
-			"\xff":   {N: 2, F: 0.5, Up: true, Wait: time.Minute, Last: moment, Took: d.Read(), Codes: map[string]uint8{"2xx": 4, "\xfe": 8}},
-			"\xfe":   {N: 4, Last: moment.Add(-time.Hour), Codes: map[string]uint8{"\uFFFD": 16}},
+			"\xff":   {N: 2, F: 0.5, Up: true, Wait: time.Minute, Last: moment.Add(-time.Hour), Took: d.Read(), Codes: map[string]uint8{"2xx": 4, "\xfe": 8}},
+			"\xfe":   {N: 4, Last: moment, Codes: map[string]uint8{"\uFFFD": 16}},
 			"/":      {N: 8},
 		},
 	}))

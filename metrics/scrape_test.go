@@ -162,10 +162,10 @@ func TestM3_ASlowReceiverBlocksNobody(t *testing.T) {
 
 // What is gone from a map is forgotten: rows are remembered from scrape to scrape only.
 func TestM3_RemembersOnlyWhatIsThere(t *testing.T) {
-	n := 0
+	n, more := 0, 500
 	reg := registered(t, func() mails {
 		s := mails{Reasons: map[string]uint64{"always": 1}}
-		for range 500 {
+		for range more {
 			n++
 			s.Reasons[fmt.Sprint("reason ", n)] = 1
 		}
@@ -188,6 +188,17 @@ func TestM3_RemembersOnlyWhatIsThere(t *testing.T) {
 	}
 	if after := heap(); after > before+2<<20 {
 		t.Errorf("100 scrapes of changing keys keep %d KiB", (after-before)>>10)
+	}
+
+	more = 20_000
+	for range 2 { // many, then only the one that is always there
+		if _, err := reg.Gather(); err != nil {
+			t.Fatal(err)
+		}
+		more = 0
+	}
+	if after := heap(); after > before+2<<20 {
+		t.Errorf("keys that are gone keep %d KiB", (after-before)>>10)
 	}
 	runtime.KeepAlive(reg)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hotpath-go/hotpath/metrics"
 )
@@ -199,6 +201,34 @@ func TestM1_EveryMistake(t *testing.T) {
 				t.Errorf("%d mistakes, want 1:\n%s", n, got)
 			}
 		})
+	}
+}
+
+// Names are refused exactly where the linter warns: every unit, prefix and abbreviation.
+func TestM1_NamesAreThoseOfTheLinter(t *testing.T) {
+	prefixes := []string{"", "pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto", "kilo", "kibi", "mega", "mebi", "giga", "gibi", "tera", "tebi", "peta", "pebi", "exa"}
+	units := strings.Fields("amperes bytes celsius grams joules kelvin kelvins meters metres seconds volts minutes hours days weeks " +
+		"fahrenheit rankine inches yards miles bits calories pounds ounces entries")
+	names := strings.Fields("app_x_s app_x_ms app_x_us app_x_ns app_x_sec app_x_b app_x_kb app_x_mb app_x_gb app_x_tb app_x_pb app_x_m app_x_h app_x_d " +
+		"app_x_ms_y s_x ms_x app_secs app_mss app_gauge app_gauge_x gauge_x app_gauges app_x_bucket app_x_count app_x_sum app_bucket_x sum a1_b2")
+	for _, prefix := range prefixes {
+		for _, unit := range units {
+			names = append(names, "app_"+prefix+unit, prefix+unit+"_x")
+		}
+	}
+	for _, name := range names {
+		kind, help := dto.MetricType_GAUGE, "."
+		problems, err := promlint.NewWithMetricFamilies([]*dto.MetricFamily{{Name: &name, Help: &help, Type: &kind}}).Lint()
+		if err != nil {
+			t.Fatal(err)
+		}
+		typ := reflect.StructOf([]reflect.StructField{{Name: "F_" + name, Type: reflect.TypeFor[int](), Tag: reflect.StructTag(`metric:"` + name + `" help:"."`)}})
+		mistake := prometheus.NewRegistry().Register(metrics.CollectorOf("x", typ))
+		// Older linters do not know this prefix.
+		mebi := strings.Contains(name, "mebi") && !strings.Contains(name, "entries")
+		if (mistake != nil) != (len(problems) > 0 || mebi) {
+			t.Errorf("%s: mistake %v, but the linter says %v", name, mistake, problems)
+		}
 	}
 }
 
