@@ -33,7 +33,8 @@ type during struct {
 }
 
 type embedded struct {
-	Inner int8 `metric:"app_inner" help:"Of an embedded struct."`
+	Inner int8              `metric:"app_inner" help:"Of an embedded struct."`
+	Depth metrics.Histogram `metric:"app_depth" help:"Read in place, though the type of the struct is private."`
 }
 
 // Level is a named number.
@@ -72,7 +73,7 @@ func TestM1_EveryFormOfATag(t *testing.T) {
 	var took metrics.Durations
 	took.Observe(time.Second)
 	reg := registered(t, always(every{
-		embedded: embedded{-4},
+		embedded: embedded{-4, sizes.Read()},
 		Hits:     1 << 40, Misses: 2, Ratio: 0.5, Level: 7, Up: true,
 		Took:    1500 * time.Millisecond,
 		Started: time.Unix(1_700_000_000, 500_000_000),
@@ -87,6 +88,8 @@ func TestM1_EveryFormOfATag(t *testing.T) {
 		Untagged: 1, Hidden: 2, Off: 3, untagged: 4,
 	}))
 	expect(t, gather(t, reg), map[string]float64{
+		`app_depth_count{name="x"}`:                                    2,
+		`app_depth_sum{name="x"}`:                                      303,
 		`app_inner{name="x"}`:                                          -4,
 		`app_lookups_total{name="x",outcome="hit"}`:                    1 << 40,
 		`app_lookups_total{name="x",outcome="miss"}`:                   2,
