@@ -14,7 +14,10 @@ type Durations struct{ recorder }
 // Observe counts d; a negative one counts as 0. It allocates nothing.
 func (d *Durations) Observe(v time.Duration) {
 	v = max(v, 0)
-	d.observe(bucketOf(float64(v)/1e9, minDuration), uint64(v))
+	// Not divided by 1e9, which would take a third of the time. The product may be wrong in its
+	// last bit; no whole number of nanoseconds is so near to a bound that it matters, and a
+	// test looks at all bounds.
+	d.observe(bucketOf(float64(v)*1e-9, minDuration), uint64(v))
 }
 
 // Read returns what has been observed since the start, in seconds. An observation that

@@ -3,6 +3,7 @@ package stat_test
 import (
 	"encoding/json"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -91,6 +92,32 @@ func TestDurations_Buckets(t *testing.T) {
 				t.Errorf("count %d, want 1", h.Count())
 			}
 		})
+	}
+}
+
+// Each bucket ends at the last nanosecond that is not above its bound, found here with integers
+// of any size: ns is at most 2^(i/4) s exactly if ns^4 is at most 2^i * 10^36.
+func TestDurations_EveryBoundIsExact(t *testing.T) {
+	bucket := func(ns int64) (i int) {
+		var d stat.Durations
+		d.Observe(time.Duration(ns))
+		for _, n := range d.Read().Buckets() {
+			if n == 1 {
+				return i
+			}
+			i++
+		}
+		t.Fatal("not counted")
+		return 0
+	}
+	e36 := new(big.Int).Exp(big.NewInt(10), big.NewInt(36), nil)
+	for i := range 105 { // from 2^-20 s to 2^6 s
+		limit := new(big.Int).Lsh(e36, uint(i))
+		limit.Rsh(limit, 80)
+		root := new(big.Int).Sqrt(new(big.Int).Sqrt(limit)).Int64()
+		if at, after := bucket(root), bucket(root+1); at != i || after != i+1 {
+			t.Errorf("%d ns is in bucket %d and the next in %d, want %d and %d", root, at, after, i, i+1)
+		}
 	}
 }
 

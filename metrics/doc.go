@@ -1,0 +1,63 @@
+// Package metrics exports the Stats of any hotpath package, or of your own types, to
+// Prometheus.
+//
+//	reg := prometheus.NewRegistry()
+//	reg.MustRegister(metrics.Collector("catalog", catalog.Stats)) // a cache, say
+//	admin := http.NewServeMux()
+//	admin.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+//
+// The other packages know nothing of Prometheus: they count with an atomic add, and who does
+// not import this package links nothing of client_golang. What their counters are called stands
+// in the struct tags of their Stats, which [Collector] reads once.
+//
+// # Tags
+//
+// A Stats of your own is exported in the same way:
+//
+//	type Stats struct {
+//		Sent    uint64            `metric:"shop_mails_total,result=sent" help:"Mails, by how they ended."`
+//		Failed  uint64            `metric:"shop_mails_total,result=failed"` // help once per name is enough
+//		Waiting int               `metric:"shop_mails_waiting" help:"Mails to be sent."`
+//		Took    metrics.Histogram `metric:"shop_mail_seconds" help:"Time to send a mail."`
+//		Refused map[string]uint64 `metric:"shop_mails_refused_total" label:"reason" help:"Mails refused, by reason."`
+//		Text    PartStats         `metric:",part=text"` // a struct: its fields, with this label added
+//		Hosts   map[string]Host   `label:"host"`        // a map of structs: likewise, by key
+//	}
+//
+// A name that ends in _total is a counter; every other number is a gauge; a [Histogram] is a
+// histogram. Values are integers, floats, bool (0 or 1), [time.Duration] (exported in seconds,
+// the name says so), [time.Time] (Unix seconds; no series while it is zero), maps from strings
+// to them, and structs and maps of structs of them. A field without a tag, or with "-", is not
+// exported; an embedded struct without a tag counts as if its fields stood there; pointers are
+// not followed.
+//
+// # Guarantees
+//
+// Mistakes are found at registration, all at once: a name that Prometheus or its linter would
+// not have, a type or unit that the name contradicts, a missing help, two fields that make the
+// same series.
+//
+// A scrape calls the Stats function once and holds no lock. Counters never go down. The count
+// of a histogram is what its buckets add up to; its sum may be a few observations apart.
+//
+// No scrape fails for what is in a map. Keys are made valid UTF-8 and cut at 128 bytes; numbers
+// and histograms whose keys become one label value are added up, of times the latest counts.
+//
+// Buckets end at powers of two, from 7.6 us to 16 s for names that end in _seconds, from 1 to
+// 65536 for others, and never change, so that rates and sums over instances stay right.
+//
+// # Limits
+//
+// Every key of a map is a series, for as long as it is in the map: keys MUST come from your
+// code or its configuration, never from a request. The labels name, le, quantile, job and
+// instance are taken.
+//
+// # Composition
+//
+//   - /metrics belongs on an admin listener, not beside what clients may ask for.
+//   - The runtime: reg.MustRegister(collectors.NewGoCollector(
+//     collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler))).
+//   - A database: collectors.NewDBStatsCollector(db, "shop").
+//   - OpenTelemetry: the bridge go.opentelemetry.io/contrib/bridges/prometheus reads the same registry.
+//   - No Prometheus at all: expvar.Publish("catalog", expvar.Func(func() any { return catalog.Stats() })).
+package metrics

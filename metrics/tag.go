@@ -1,0 +1,199 @@
+package metrics
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A tag is what the struct tags of one field say.
+type tag struct {
+	metric string  // "": the field only holds others
+	fixed  []label // label=value, in the order of the tag
+	key    string  // the label whose values are the keys of a map
+	help   string
+}
+
+// A label of a series: its value is fixed, or the key of one of the maps on the way to it.
+type label struct {
+	name, value string
+	level       int // 1 the outermost map; 0: the value is fixed
+}
+
+// readTag returns false for a field that is not exported: without a tag, or with "-".
+func readTag(f reflect.StructField) (t tag, exported bool, mistakes []error) {
+	text, tagged := f.Tag.Lookup("metric")
+	t.key, t.help = f.Tag.Get("label"), f.Tag.Get("help")
+	switch {
+	case text == "-":
+		return tag{}, false, nil
+	case !tagged && strings.Contains(string(f.Tag), "metric:"):
+		// reflect finds nothing in a tag that is not well-formed: the metric would just be missing.
+		return tag{}, false, []error{fmt.Errorf("the tag `%s` is malformed: must be `metric:\"...\"`", f.Tag)}
+	case !tagged && !(t.key != "" && f.Type.Kind() == reflect.Map) && !holdsFields(f):
+		return tag{}, false, nil
+	case !f.IsExported() && !f.Anonymous:
+		return tag{}, false, []error{errors.New("has a tag, but Go lets nobody read it: the field must begin with a capital letter")}
+	}
+	t.metric, text, _ = strings.Cut(text, ",")
+	for text != "" {
+		var one string
+		one, text, _ = strings.Cut(text, ",")
+		name, value, _ := strings.Cut(one, "=")
+		if value == "" || value != clean(value) {
+			mistakes = append(mistakes, fmt.Errorf("label %q has the value %q: must be label=value with 1 to %d bytes of UTF-8", name, value, maxLabelValue))
+		}
+		t.fixed = append(t.fixed, label{name: name, value: value})
+	}
+	return t, true, mistakes
+}
+
+// holdsFields reports whether f is embedded for its fields, which stand where it stands.
+func holdsFields(f reflect.StructField) bool {
+	return f.Anonymous && f.Type.Kind() == reflect.Struct && valueOf(f.Type) == none
+}
+
+// A value is what a field holds, as far as exporting goes.
+type value int
+
+const (
+	none value = iota
+	signed
+	unsigned
+	float
+	boolean
+	duration
+	moment
+	histogram
+)
+
+func valueOf(t reflect.Type) value {
+	switch t {
+	case reflect.TypeFor[time.Duration]():
+		return duration
+	case reflect.TypeFor[time.Time]():
+		return moment
+	case reflect.TypeFor[Histogram]():
+		return histogram
+	}
+	switch t.Kind() {
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return signed
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return unsigned
+	case reflect.Float32, reflect.Float64:
+		return float
+	case reflect.Bool:
+		return boolean
+	}
+	return none
+}
+
+// typeMistakes says how the name of a metric and the type of its value differ.
+func typeMistakes(name string, v value) (mistakes []error) {
+	bad := func(format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("%q "+format, append([]any{name}, args...)...))
+	}
+	counts := strings.HasSuffix(name, "_total")
+	switch {
+	case v == histogram && counts:
+		bad("has a histogram value: counters end in _total, histograms do not")
+	case (v == boolean || v == moment) && counts:
+		bad("has a value that is no count: counters end in _total, bool and time.Time are gauges")
+	case v == moment && !strings.HasSuffix(name, "_seconds"):
+		bad("has a time.Time value: exported in Unix seconds, its name must end in _seconds")
+	case v == duration && !strings.HasSuffix(strings.TrimSuffix(name, "_total"), "_seconds"):
+		bad("has a time.Duration value: exported in seconds, its name must end in _seconds or _seconds_total")
+	}
+	return mistakes
+}
+
+// nameMistakes says what is wrong with the name of a metric: what Prometheus refuses, and what
+// its linter warns of.
+func nameMistakes(name string) (mistakes []error) {
+	bad := func(format string, args ...any) {
+		mistakes = append(mistakes, fmt.Errorf("%q "+format, append([]any{name}, args...)...))
+	}
+	if !isSnakeCase(name) {
+		bad("is no metric name: must be lower-case letters, digits and _, beginning with a letter")
+		return mistakes
+	}
+	parts := strings.Split(name, "_")
+	for i, part := range parts {
+		switch base := baseUnit(part); {
+		case base != "" && base != part:
+			bad("has the unit %s: must be %s", part, base)
+		case i > 0 && slices.Contains([]string{"s", "ms", "us", "ns", "sec", "b", "kb", "mb", "gb", "tb", "pb", "m", "h", "d"}, part):
+			bad("has the abbreviation %s: units are written out", part)
+		case i > 0 && slices.Contains([]string{"counter", "gauge", "histogram", "summary"}, part):
+			bad("has the word %s: the type is no part of a name", part)
+		}
+	}
+	// Of a histogram too: x_count of one would be x_count of another.
+	if last := parts[len(parts)-1]; len(parts) > 1 && slices.Contains([]string{"bucket", "count", "sum"}, last) {
+		bad("ends in _%s: histograms have series of that name", last)
+	}
+	return mistakes
+}
+
+// baseUnit returns the unit that Prometheus wants instead of unit, "" for other words.
+func baseUnit(unit string) string {
+	switch unit {
+	case "amperes", "bytes", "celsius", "grams", "joules", "kelvin", "meters", "metres", "seconds", "volts":
+		return unit
+	case "minutes", "hours", "days", "weeks":
+		return "seconds"
+	case "bits":
+		return "bytes"
+	case "kelvins":
+		return "kelvin"
+	case "fahrenheit", "rankine":
+		return "celsius"
+	case "inches", "yards", "miles":
+		return "meters"
+	case "calories":
+		return "joules"
+	case "pounds", "ounces":
+		return "grams"
+	}
+	for _, prefix := range []string{
+		"pico", "nano", "micro", "milli", "centi", "deci", "deca", "hecto",
+		"kilo", "kibi", "mega", "mebi", "giga", "gibi", "tera", "tebi", "peta", "pebi",
+	} {
+		if rest, ok := strings.CutPrefix(unit, prefix); ok && baseUnit(rest) != "" {
+			return baseUnit(rest)
+		}
+	}
+	return ""
+}
+
+// labelMistakes says what is wrong with the labels of a field, whose series have those around it too.
+func labelMistakes(around, own []label) (mistakes []error) {
+	taken := names(around)
+	for _, l := range own {
+		switch l.name {
+		case nameLabel, "le", "quantile", "job", "instance":
+			mistakes = append(mistakes, fmt.Errorf("label %q is reserved: name is set here, the others by Prometheus", l.name))
+		}
+		if !isSnakeCase(l.name) {
+			mistakes = append(mistakes, fmt.Errorf("%q is no label name: must be lower-case letters, digits and _, beginning with a letter", l.name))
+		}
+		if slices.Contains(taken, l.name) {
+			mistakes = append(mistakes, fmt.Errorf("label %q is given twice: by its tag, a struct or a map around it", l.name))
+		}
+		taken = append(taken, l.name)
+	}
+	return mistakes
+}
+
+func isSnakeCase(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; !('a' <= c && c <= 'z' || i > 0 && (c == '_' || '0' <= c && c <= '9')) {
+			return false
+		}
+	}
+	return s != ""
+}
