@@ -203,7 +203,7 @@ func BenchmarkCacheColdKeys(b *testing.B) {
 			return []byte("value"), nil
 		}
 	}
-	eachPeer(b, 2*keys, counting, func(b *testing.B, g getter) {
+	eachPeer(b, 1<<19, counting, func(b *testing.B, g getter) {
 		ctx := context.Background()
 		asked := 0
 		for b.Loop() {
