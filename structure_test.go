@@ -19,6 +19,7 @@ import (
 
 	// Every package of the module, so that TestMain sees what importing them starts.
 	_ "github.com/hotpath-go/hotpath/cache"
+	_ "github.com/hotpath-go/hotpath/compress"
 	_ "github.com/hotpath-go/hotpath/internal/fault"
 	_ "github.com/hotpath-go/hotpath/internal/field"
 	_ "github.com/hotpath-go/hotpath/internal/flight"

@@ -77,11 +77,11 @@ func FuzzWeighted(f *testing.F) {
 				switch {
 				case escaped:
 					escaped = false
-				case quoted && c == '\\':
+				case quoted && c == '\\' && len(parts) > 0: // a token has no quotes: nothing in it is escaped
 					escaped = true
 				case c == '"':
 					quoted = !quoted
-				case c == ';' && (!quoted || len(parts) == 0): // a token has no quotes: nothing is quoted in it
+				case c == ';' && (!quoted || len(parts) == 0):
 					parts = append(parts, b.String())
 					b.Reset()
 					quoted = false
