@@ -185,6 +185,7 @@ type brotliDecoder struct {
 	r    *brotli.Reader
 	src  io.Reader
 	some bool // there was a byte
+	none bool // the source ended without one
 	over bool // the extra byte was given
 }
 
@@ -205,6 +206,7 @@ func (d *brotliDecoder) Read(p []byte) (int, error) {
 		p[0] = 0
 		return 1, nil
 	}
+	d.none = d.none || err == io.EOF && !d.some
 	if n > 0 && err == io.EOF {
 		err = nil // the library drops an error beside bytes; it comes again
 	}
@@ -212,13 +214,16 @@ func (d *brotliDecoder) Read(p []byte) (int, error) {
 }
 
 func (d brotliReader) reset(src io.Reader) {
-	d.src, d.some, d.over = src, false, false
+	d.src, d.some, d.none, d.over = src, false, false, false
 	_ = d.r.Reset(d.brotliDecoder)
 }
 
 func (d brotliReader) Read(p []byte) (int, error) {
 	n, err := d.r.Read(p)
-	if !d.over {
+	switch {
+	case d.none:
+		return 0, io.EOF
+	case !d.over:
 		return n, err
 	}
 	if n == 0 && err != nil && err.Error() == "brotli: excessive input" {
