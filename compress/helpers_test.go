@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -94,3 +95,6 @@ func decode(coding string, body []byte) ([]byte, error) {
 }
 
 func itoa(n int) string { return fmt.Sprint(n) }
+
+// quietLog is for servers whose handlers panic on purpose.
+func quietLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -367,3 +367,5 @@ func TestO7_AVariantPerCoding(t *testing.T) {
 		}
 	}
 }
+
+func offer(w http.ResponseWriter, v *rw.Variants) { rw.Offer(w, v) }
