@@ -75,13 +75,15 @@ func hasTilde(lines []string) bool {
 // incoming returns r, or a copy whose preconditions the handler understands.
 func (w *writer) incoming(r *http.Request) *http.Request {
 	h := r.Header
-	ifRange := false
-	if line := h.Get("If-Range"); line != "" {
-		_, coding := w.c.restored(strings.Trim(line, " \t"))
-		ifRange = coding >= 0 // a part of a coded body must not be completed by a part of another
+	ifRange := h["If-Range"]
+	noRange := w.choice.forced && (ifRange != nil || h["Range"] != nil)
+	if hasTilde(ifRange) {
+		// A part of a coded body must not be completed by a part of another.
+		_, coding := w.c.restored(strings.Trim(ifRange[0], " \t"))
+		noRange = noRange || coding >= 0
 	}
-	noRange := ifRange || w.choice.forced && (h["Range"] != nil || h["If-Range"] != nil)
-	tags := hasTilde(h["If-None-Match"]) || hasTilde(h["If-Match"])
+	w.restoredTags = hasTilde(h["If-None-Match"])
+	tags := w.restoredTags || hasTilde(h["If-Match"])
 	if !noRange && !tags {
 		return r
 	}

@@ -179,41 +179,35 @@ func TestSockets_ShortBodiesLookCut(t *testing.T) {
 	})
 }
 
-// Each event can be decoded before the next one is made.
+// Each event can be decoded before the next one is made, through a proxy on the way too.
 func TestSockets_EventsArriveOneByOne(t *testing.T) {
-	next := make(chan int)
+	var streams sync.Map // of chan int, by query: each stream has its own, or one that has ended takes from the next
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next, _ := streams.Load(r.URL.RawQuery)
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
-		for i := range next {
+		for i := range next.(chan int) {
 			fmt.Fprintf(w, "data: %d\n\n", i)
 			_ = http.NewResponseController(w).Flush()
 		}
 	})
-	front := func(url_ string) http.Handler { // a proxy on the way, which flushes what it gets
-		u, _ := url.Parse(url_)
-		p := httputil.NewSingleHostReverseProxy(u)
-		p.FlushInterval = -1
-		return p
-	}
-	overSockets(t, h, func(t *testing.T, client *http.Client, url string) {
-		proxy := front(url)
-		proxy.(*httputil.ReverseProxy).Transport = client.Transport
+	overSockets(t, h, func(t *testing.T, client *http.Client, target string) {
+		u, _ := url.Parse(target)
+		proxy := httputil.NewSingleHostReverseProxy(u)
+		proxy.FlushInterval, proxy.Transport = -1, client.Transport
 		outer := httptest.NewServer(mustNew(t, compress.Config{}).Handler(proxy))
 		defer outer.Close()
-		for _, base := range []string{url, outer.URL} {
-			r, _ := http.NewRequestWithContext(t.Context(), "GET", base, nil)
+		for name, base := range map[string]string{"direct": target, "proxied": outer.URL} {
+			next := make(chan int)
+			streams.Store(name, next)
+			r, _ := http.NewRequestWithContext(t.Context(), "GET", base+"/?"+name, nil)
 			r.Header.Set("Accept-Encoding", "zstd, gzip")
-			c := client
-			if base == outer.URL {
-				c = &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
-			}
-			res, err := c.Do(r) // returns at the header, before the first event
+			res, err := client.Do(r) // returns at the header, before the first event
 			if err != nil {
 				t.Fatal(err)
 			}
 			if res.Header.Get("Content-Encoding") != "gzip" {
-				t.Fatalf("%v", res.Header)
+				t.Fatalf("%s: %v", name, res.Header)
 			}
 			next <- 0
 			zr, err := gzip.NewReader(res.Body)
@@ -227,19 +221,17 @@ func TestSockets_EventsArriveOneByOne(t *testing.T) {
 				}
 				got, err := lines.ReadString('\n')
 				if err != nil || got != fmt.Sprintf("data: %d\n", i) {
-					t.Fatalf("event %d: %q %v", i, got, err)
+					t.Fatalf("%s, event %d: %q %v", name, i, got, err)
 				}
 				_, _ = lines.ReadString('\n')
 			}
-			res.Body.Close()
-			if base == url {
-				continue
+			close(next)
+			if rest, err := io.ReadAll(lines); err != nil || len(rest) > 0 {
+				t.Errorf("%s: behind the last event %q, %v", name, rest, err)
 			}
+			res.Body.Close()
 		}
-		close(next)
-		next = make(chan int)
 	})
-	close(next)
 }
 
 func TestSockets_FullDuplex(t *testing.T) {

@@ -64,13 +64,13 @@ func (w *writer) OnHeader(status int) {
 	h := w.Thaw()
 	w.status = int16(status)
 	w.readType(h)
-	w.restoredTags = hasTilde(w.r.Header["If-None-Match"])
-	w.incremental = isIncremental(h)
 	f := w.facts(h, status, w.Declared())
 	if p := decide(f); !p.encode && (w.kind != unknown || p.reason != skipType && p.reason != skipSmall) {
 		w.commitPlain(h, p)
 		w.Pass()
+		return
 	}
+	w.incremental = isIncremental(h)
 }
 
 // isIncremental reads an RFC 9651 Boolean: each Write is worth sending at once.
