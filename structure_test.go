@@ -25,6 +25,7 @@ import (
 	_ "github.com/hotpath-go/hotpath/internal/flight"
 	_ "github.com/hotpath-go/hotpath/internal/problem"
 	_ "github.com/hotpath-go/hotpath/internal/rw"
+	_ "github.com/hotpath-go/hotpath/internal/stacktest"
 	_ "github.com/hotpath-go/hotpath/internal/stat"
 	_ "github.com/hotpath-go/hotpath/internal/tagset"
 )
