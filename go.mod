@@ -3,7 +3,9 @@ module github.com/hotpath-go/hotpath
 go 1.25
 
 require (
+	github.com/andybalholm/brotli v1.2.6
 	github.com/dgraph-io/ristretto/v2 v2.0.0
+	github.com/klauspost/compress v1.18.2
 	github.com/prometheus/client_golang v1.11.1
 	github.com/prometheus/client_model v0.2.0
 	golang.org/x/sync v0.1.0

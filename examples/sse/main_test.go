@@ -1,0 +1,18 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRun(t *testing.T) {
+	for _, accept := range []string{"gzip", "identity"} {
+		var out strings.Builder
+		if err := run(&out, 20, 5, accept); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(out.String(), "20 streams ("+accept+"), 5 events each") || !strings.Contains(out.String(), "; 0 encoders held") {
+			t.Errorf("%s", out.String())
+		}
+	}
+}
