@@ -3,8 +3,9 @@
 // and works with the others in any order.
 //
 //	cache    typed read-through cache: one load per key, tags, stale answers when the source fails
+//	compress responses as zstd, br or gzip, encoded once; request bodies decoded
 //	metrics  any Stats(), of hotpath or your own, as Prometheus metrics; nobody else links client_golang
 //
-// The packages compress, throttle, partial, batch, pool and cache/httpcache are being built;
+// The packages throttle, partial, batch, pool and cache/httpcache are being built;
 // CHANGELOG.md says what is there.
 package hotpath

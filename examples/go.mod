@@ -3,17 +3,17 @@ module github.com/hotpath-go/hotpath/examples
 go 1.26.0
 
 require (
+	github.com/andybalholm/brotli v1.2.6
 	github.com/hotpath-go/hotpath v0.0.0
+	github.com/klauspost/compress v1.18.2
 	modernc.org/sqlite v1.60.0
 )
 
 require (
-	github.com/andybalholm/brotli v1.2.6 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dgraph-io/ristretto/v2 v2.4.2 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/google/uuid v1.6.0 // indirect
-	github.com/klauspost/compress v1.18.2 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/ncruces/go-strftime v1.0.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/compress"
 )
 
 // After is Tuned with hotpath around it. There is no SQL in this file, and every layer stands
@@ -27,7 +28,13 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, topPage) })
 	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, drop) })
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
-	return mux, layers
+
+	h := http.Handler(mux)
+	if on.Has("compress") {
+		small := must(compress.New(compress.Config{}))
+		h, layers.Small = small.Handler(h), small
+	}
+	return h, layers
 }
 
 // An Engine keeps the pages of a cache.
@@ -36,6 +43,7 @@ type Engine = cache.Store[pageKey, []byte]
 // Layers are the parts of After whose statistics the report shows; nil: switched off.
 type Layers struct {
 	Pages *cache.Cache[pageKey, []byte]
+	Small *compress.Compressor
 	Close func() // nil: there is nothing to close
 }
 

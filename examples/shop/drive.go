@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -9,17 +11,21 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 )
 
 // A Client does actions against one variant.
 type Client struct {
-	url  string
-	http *http.Client
+	url    string
+	http   *http.Client
+	decode bool // for who looks at the answers; the load only reads them
 }
 
 // NewClient returns a client for up to parallel actions at a time.
 func NewClient(url string, parallel int) *Client {
-	return &Client{url, &http.Client{
+	return &Client{decode: true, url: url, http: &http.Client{
 		Timeout:   10 * time.Second,
 		Transport: &http.Transport{MaxIdleConns: parallel, MaxIdleConnsPerHost: parallel, DisableCompression: true},
 	}}
@@ -47,6 +53,7 @@ func (c *Client) ask(ctx context.Context, consumer string, want Request) ([]byte
 		return nil, err
 	}
 	r.Header.Set("X-Api-Key", consumer)
+	r.Header.Set("Accept-Encoding", "zstd, br, gzip") // as browsers do
 	res, err := c.http.Do(r)
 	if err != nil {
 		return nil, err
@@ -59,7 +66,35 @@ func (c *Client) ask(ctx context.Context, consumer string, want Request) ([]byte
 	if res.StatusCode != want.Status {
 		return nil, fmt.Errorf("%s %s: status %d, want %d: %.200s", want.Method, want.Path, res.StatusCode, want.Status, body)
 	}
+	if coding := res.Header.Get("Content-Encoding"); coding != "" && c.decode {
+		return decoded(coding, body)
+	}
 	return body, nil
+}
+
+// decoded undoes a content coding.
+func decoded(coding string, body []byte) ([]byte, error) {
+	var r io.Reader
+	switch coding {
+	case "gzip":
+		unzipped, err := gzip.NewReader(bytes.NewReader(body))
+		if err != nil {
+			return nil, err
+		}
+		r = unzipped
+	case "br":
+		r = brotli.NewReader(bytes.NewReader(body))
+	case "zstd":
+		d, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, err
+		}
+		defer d.Close()
+		r = d
+	default:
+		return nil, fmt.Errorf("Content-Encoding is %q, which nobody asked for", coding)
+	}
+	return io.ReadAll(r)
 }
 
 // A Phase is what one closed loop measured.
@@ -93,6 +128,7 @@ func (p *Phase) Quantile(q float64) (d time.Duration, ok bool) {
 // time is over, whichever is first; 0: no limit.
 func closedLoop(ctx context.Context, v *Variant, w *Workload, clients, limit int, length time.Duration) *Phase {
 	client := NewClient(v.URL, clients)
+	client.decode = false
 	defer client.Close()
 	if length > 0 {
 		var cancel context.CancelFunc

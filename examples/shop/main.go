@@ -325,5 +325,8 @@ func measure(ctx context.Context, o Options, all []*Variant, p *Progress, r *Rep
 		if pages := v.Layers.Pages; pages != nil {
 			r.Caches = append(r.Caches, CacheStats{v.Name, pages.Stats()})
 		}
+		if small := v.Layers.Small; small != nil {
+			r.Codings = append(r.Codings, CodingStats{v.Name, small.Stats()})
+		}
 	}
 }

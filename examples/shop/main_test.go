@@ -59,7 +59,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, after, after+ristretto`},
 		{[]string{"serve", "-variant", "best"}, `-variant is "best": must be one of`},
 		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
-		{[]string{"-with", "magic"}, `-with is "magic": must be of cache`},
+		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, compress`},
 		{[]string{"-with", "cache", "-without", "cache"}, "give one of them"},
 		{[]string{"verify", "now"}, `arguments are ["now"]`},
 	} {
@@ -95,7 +95,7 @@ func TestDemo(t *testing.T) {
 	if code != exitOK || left != nil {
 		t.Fatalf("exit %d, left %v, stderr %s", code, left, stderr)
 	}
-	for _, want := range []string{"machine", "closed loop", "after/tuned", "throughput", "answers equal 100 of 100", "stale reads 0 of", "after: ", "after+ristretto: ", "lookups were hits", "saved"} {
+	for _, want := range []string{"machine", "closed loop", "after/tuned", "throughput", "answers equal 100 of 100", "stale reads 0 of", "after: ", "after+ristretto: ", "lookups were hits", "saved", "answers encoded"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("no %q in\n%s", want, stdout)
 		}

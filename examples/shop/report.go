@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/compress"
 )
 
 // A Report is what a run found.
@@ -24,6 +25,13 @@ type Report struct {
 	Stale    Staleness
 	Columns  []Column
 	Caches   []CacheStats
+	Codings  []CodingStats
+}
+
+// CodingStats is what the compressor of a variant did.
+type CodingStats struct {
+	Variant string
+	compress.Stats
 }
 
 // CacheStats is what the cache of a variant did.
@@ -123,6 +131,16 @@ func (r *Report) Print(w io.Writer) {
 		all := s.Hits + s.Misses + s.Coalesced + s.Stale + s.Negative
 		fmt.Fprintf(w, "cache    %s: %.1f %% of %s lookups were hits, %s loads, %.1f s of database time saved, %s entries in %.1f MB\n",
 			s.Variant, 100*float64(s.Hits+s.Coalesced)/float64(max(all, 1)), group(float64(all)), group(float64(s.Loads)), s.SavedSeconds, group(float64(s.Items)), float64(s.Bytes)/1e6)
+	}
+	for _, s := range r.Codings {
+		var encoded, in, out uint64
+		for coding, n := range s.InBytes {
+			in, out, encoded = in+n, out+s.OutBytes[coding], encoded+s.Responses[coding]
+		}
+		if encoded > 0 {
+			fmt.Fprintf(w, "compress %s: %s answers encoded, each from %s to %s bytes in %s us\n", s.Variant, group(float64(encoded)),
+				group(float64(in)/float64(encoded)), group(float64(out)/float64(encoded)), group(float64(s.EncodeTime.Microseconds())/float64(encoded)))
+		}
 	}
 	fmt.Fprintln(w, "promised are the figures of \"API Performance Optimization\", an article with no program to run;\n"+
 		"the p95 of tuned and after is the 20 ms of side work in an order")

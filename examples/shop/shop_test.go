@@ -191,7 +191,7 @@ func TestVariantsAreAlike(t *testing.T) {
 
 // spoilt stands around a right variant and makes it wrong.
 func spoilt(t *testing.T, spoil func(next http.Handler) http.Handler) *Variant {
-	v := shop(t, "after", AllOn())
+	v := shop(t, "after", Switches{"cache": true}) // plain bodies, to be spoilt
 	server := httptest.NewServer(spoil(v.server.Handler))
 	t.Cleanup(server.Close)
 	return &Variant{Name: "wrong", Store: v.Store, Layers: v.Layers, Wire: v.Wire, URL: server.URL}
