@@ -11,7 +11,7 @@ import (
 func (w *writer) whole(body []byte) error {
 	w.sniff(body)
 	h := w.Thaw()
-	f := w.facts(h, int(w.status), int64(len(body)))
+	f := w.facts(int64(len(body)))
 	p := decide(f)
 	if !p.encode {
 		return w.passWhole(p, body)
@@ -64,7 +64,7 @@ func (w *writer) sendWhole(body []byte, plainBytes int) (err error) {
 func (w *writer) start(sample []byte, flush bool) error {
 	w.sniff(sample)
 	h := w.Thaw()
-	p := decide(w.facts(h, int(w.status), w.Declared()))
+	p := decide(w.facts(w.Declared()))
 	held := 0
 	if w.held != nil {
 		held = len(w.held.B)

@@ -1,6 +1,7 @@
 package compress
 
 import (
+	"hash/maphash"
 	"net/http"
 	"sync/atomic"
 
@@ -19,6 +20,7 @@ type Compressor struct {
 
 	usual, event, plain func(http.Header) string // choosers, made once
 
+	seen     seenLines
 	encoders atomic.Int64 // held by streamed bodies
 	streams  atomic.Int64
 	counters stat.Striped[counters]
@@ -37,6 +39,7 @@ func New(cfg Config) (*Compressor, error) {
 			c.gzip = i
 		}
 	}
+	c.seen.seed = maphash.MakeSeed()
 	c.usual, c.event, c.plain = c.chooseUsual, c.chooseEvent, c.choosePlain
 	return c, nil
 }
@@ -48,7 +51,7 @@ func (c *Compressor) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(outer, r)
 			return
 		}
-		ch := c.negotiate(r.Header["Accept-Encoding"])
+		ch := c.choose(r.Header["Accept-Encoding"])
 		if ch.refuse {
 			// Before the handler runs: nothing is executed whose answer cannot be sent.
 			field.AddVary(outer.Header(), "Accept-Encoding")

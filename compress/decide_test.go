@@ -90,8 +90,10 @@ func TestD3_WhoForbidsItIsObeyed(t *testing.T) {
 	})
 	c := mustNew(t, compress.Config{})
 	w := get(c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !compress.Off(w) || !compress.Off(w) {
-			t.Error("Off says no")
+		for range 2 { // saying it again changes nothing
+			if !compress.Off(w) {
+				t.Error("Off says no")
+			}
 		}
 		_, _ = w.Write(text(2000))
 	})), "Accept-Encoding: gzip")

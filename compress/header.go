@@ -17,36 +17,58 @@ type values struct {
 	digits                                 [20]byte
 }
 
-// facts reads what a decision depends on from h, the handler's header.
-func (w *writer) facts(h http.Header, status int, size int64) facts {
-	f := facts{
-		status: status, connect: w.r.Method == http.MethodConnect, head: w.head,
-		kind: w.kind, accepts: w.choice.coding >= 0, forced: w.choice.forced,
-		off: w.mode.Load() == off, size: size, min: w.c.cfg.MinSize,
+// read notes what a decision depends on of h, the handler's header. One walk costs less than
+// seven lookups, of which most find nothing.
+func (w *writer) read(h http.Header) {
+	var contentType []string
+	typed, transfer := false, false
+	for name, lines := range h {
+		switch len(name) {
+		case len("Signature"): // RFC 9421: it may cover fields that we change
+			w.verbatim = w.verbatim || name == "Signature" && len(lines) > 0
+		case len("Incremental"):
+			w.incremental = w.incremental || name == "Incremental" && isIncremental(lines)
+		case len("Content-Type"):
+			if name == "Content-Type" {
+				contentType, typed = lines, true
+			}
+		case len("Content-Range"): // and that of Cache-Control
+			switch name {
+			case "Content-Range":
+				w.ranged = w.ranged || len(lines) > 0
+			case "Cache-Control":
+				w.verbatim = w.verbatim || field.NoTransform(h)
+			}
+		case len("Content-Encoding"):
+			w.coded = w.coded || name == "Content-Encoding" && len(lines) > 0
+		case len("Transfer-Encoding"):
+			transfer = transfer || name == "Transfer-Encoding" && len(lines) > 0
+		}
 	}
-	f.ranged = len(h["Content-Range"]) > 0 || w.multipart
-	f.coded = len(h["Content-Encoding"]) > 0
-	f.verbatim = field.NoTransform(h) || len(h["Signature"]) > 0 // RFC 9421: it may cover fields that we change
-	return f
+	switch {
+	case !typed && !transfer: // net/http does not sniff beside it either
+		w.kind = unknown
+	case len(contentType) > 0:
+		w.readType(contentType[0])
+	}
 }
 
-// readType sets kind from the handler's Content-Type.
-func (w *writer) readType(h http.Header) {
-	lines, present := h["Content-Type"]
-	switch {
-	case !present && len(h["Transfer-Encoding"]) == 0: // net/http does not sniff beside it either
-		w.kind = unknown
-		return
-	case len(lines) == 0:
-		w.kind = unwanted
-		return
-	}
-	mediaType := field.MediaType(lines[0])
+func (w *writer) readType(contentType string) {
+	mediaType := field.MediaType(contentType)
 	w.eventType = isEventStream(mediaType)
-	w.multipart = mediaType == "multipart/byteranges"
-	w.kind = unwanted
+	w.ranged = w.ranged || mediaType == "multipart/byteranges"
 	if mediaType != "" && w.c.cfg.Types(mediaType) {
 		w.kind = wanted
+	}
+}
+
+// facts are what was read, and what has happened since.
+func (w *writer) facts(size int64) facts {
+	return facts{
+		status: int(w.status), connect: w.r.Method == http.MethodConnect, head: w.head,
+		ranged: w.ranged, coded: w.coded, verbatim: w.verbatim, off: w.mode.Load() == off,
+		kind: w.kind, accepts: w.choice.coding >= 0, forced: w.choice.forced,
+		size: size, min: w.c.cfg.MinSize,
 	}
 }
 
@@ -56,9 +78,9 @@ func (w *writer) sniff(p []byte) {
 	if w.kind != unknown || len(p) == 0 {
 		return
 	}
-	w.sniffed = http.DetectContentType(p)
+	w.vals.contentType[0] = http.DetectContentType(p)
 	w.kind = unwanted
-	if w.c.cfg.Types(field.MediaType(w.sniffed)) {
+	if w.c.cfg.Types(field.MediaType(w.vals.contentType[0])) {
 		w.kind = wanted
 	}
 }
@@ -123,8 +145,7 @@ func (w *writer) codedHeader(h http.Header, coding int8, length string) {
 	v := &w.vals
 	v.coding[0] = w.c.codings[coding].token
 	h["Content-Encoding"] = v.coding[:]
-	if w.sniffed != "" {
-		v.contentType[0] = w.sniffed
+	if v.contentType[0] != "" { // sniffed: the handler did not say
 		h["Content-Type"] = v.contentType[:]
 	}
 	field.DropDigests(h)

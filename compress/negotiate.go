@@ -1,8 +1,10 @@
 package compress
 
 import (
+	"hash/maphash"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hotpath-go/hotpath/internal/field"
 )
@@ -20,6 +22,39 @@ type choice struct {
 }
 
 func (ch choice) accepts(coding int) bool { return ch.accepted>>coding&1 != 0 }
+
+// seenLines are the spellings of Accept-Encoding that came first, with what they mean: browsers
+// have a handful. A place is filled once, so that who sends a new one each time fills it with
+// rubbish and costs what everybody would cost without it.
+type seenLines struct {
+	seed  maphash.Seed
+	lines [64]atomic.Pointer[seenLine]
+}
+
+type seenLine struct {
+	line string
+	choice
+}
+
+// maxSeen is the longest line that is kept: those of browsers have 30 bytes.
+const maxSeen = 128
+
+// choose is negotiate with a memory.
+func (c *Compressor) choose(lines []string) choice {
+	if len(lines) != 1 || len(lines[0]) > maxSeen {
+		return c.negotiate(lines)
+	}
+	place := &c.seen.lines[maphash.String(c.seen.seed, lines[0])%uint64(len(c.seen.lines))]
+	known := place.Load()
+	if known != nil && known.line == lines[0] {
+		return known.choice
+	}
+	ch := c.negotiate(lines)
+	if known == nil {
+		place.CompareAndSwap(nil, &seenLine{strings.Clone(lines[0]), ch}) // not the request's own memory
+	}
+	return ch
+}
 
 // negotiate reads Accept-Encoding. A request without the field may be sent anything by the
 // standard; in practice such clients cannot decode, so they get identity.
@@ -94,16 +129,16 @@ func (c *Compressor) weightOf(token string, weights *[maxCodings]int, plain, sta
 // another request. They are given to caches, hold no request, and are made once.
 
 func (c *Compressor) chooseUsual(h http.Header) string {
-	return c.tokenOf(c.negotiate(h["Accept-Encoding"]).coding)
+	return c.tokenOf(c.choose(h["Accept-Encoding"]).coding)
 }
 
 func (c *Compressor) chooseEvent(h http.Header) string {
-	return c.tokenOf(c.negotiate(h["Accept-Encoding"]).event)
+	return c.tokenOf(c.choose(h["Accept-Encoding"]).event)
 }
 
 // choosePlain is for bodies that are not worth it: encoded for those only who refuse identity.
 func (c *Compressor) choosePlain(h http.Header) string {
-	if ch := c.negotiate(h["Accept-Encoding"]); ch.forced {
+	if ch := c.choose(h["Accept-Encoding"]); ch.forced {
 		return c.tokenOf(ch.coding)
 	}
 	return ""

@@ -24,7 +24,7 @@ var _ rw.Offerer = (*writer)(nil)
 func (w *writer) sendForm(v *rw.Variants, p []byte) (sent bool, err error) {
 	w.sniff(p)
 	h := w.Thaw()
-	f := w.facts(h, int(w.status), int64(len(p)))
+	f := w.facts(int64(len(p)))
 	if !decide(f).encode {
 		return false, nil
 	}

@@ -97,7 +97,8 @@ func play(w http.ResponseWriter, script []byte) (log []string) {
 		case 7:
 			note(w.Write(text(arg * 9000)))
 		case 8:
-			note(io.WriteString(w, string(text(arg*500))))
+			s := string(text(arg * 500))
+			note(io.WriteString(w, s))
 		case 9:
 			n, err := io.Copy(w, struct{ io.Reader }{bytes.NewReader(text(arg * 5000))})
 			note(int(n), err)

@@ -27,9 +27,9 @@ const (
 
 // Modes, of which Off knows; it may be called from other goroutines.
 const (
-	open  uint32 = iota
-	off          // the response leaves, or has left, as it is
-	coded        // the coded header is out
+	open    uint32 = iota
+	off            // the response leaves, or has left, as it is
+	encoded        // the coded header is out
 )
 
 // writer encodes one response. It is the only allocation of a request.
@@ -42,8 +42,7 @@ type writer struct {
 	enc     *pooled    // of a streamed one
 	gz      *gzipStream
 
-	sniffed string // a type that the handler did not set
-	vals    values
+	vals values
 
 	mode   atomic.Uint32
 	choice choice
@@ -52,9 +51,9 @@ type writer struct {
 	state  state
 	kind   kind
 
-	head, eventType, multipart, incremental, restoredTags bool
-
-	openEvents, failed bool
+	head, restoredTags                              bool // of the request
+	eventType, ranged, coded, verbatim, incremental bool // of the handler's header
+	openEvents, failed                              bool // of a streamed body
 }
 
 var errStarted = errors.New("compress: the encoded response has begun")
@@ -63,19 +62,15 @@ var errStarted = errors.New("compress: the encoded response has begun")
 func (w *writer) OnHeader(status int) {
 	h := w.Thaw()
 	w.status = int16(status)
-	w.readType(h)
-	f := w.facts(h, status, w.Declared())
-	if p := decide(f); !p.encode && (w.kind != unknown || p.reason != skipType && p.reason != skipSmall) {
+	w.read(h)
+	if p := decide(w.facts(w.Declared())); !p.encode && (w.kind != unknown || p.reason != skipType && p.reason != skipSmall) {
 		w.commitPlain(h, p)
 		w.Pass()
-		return
 	}
-	w.incremental = isIncremental(h)
 }
 
 // isIncremental reads an RFC 9651 Boolean: each Write is worth sending at once.
-func isIncremental(h http.Header) bool {
-	lines := h["Incremental"]
+func isIncremental(lines []string) bool {
 	if len(lines) != 1 {
 		return false
 	}
@@ -91,7 +86,7 @@ func (w *writer) OnWrite(p []byte) (int, error) {
 		return len(p), nil
 	case w.choice.coding < 0 && !w.choice.forced: // only its type was open
 		w.sniff(p)
-		_ = w.pass(decide(w.facts(w.Thaw(), int(w.status), w.Declared())), nil)
+		_ = w.pass(decide(w.facts(w.Declared())), nil)
 		return w.Unwrap().Write(p)
 	}
 	declared := w.Declared()
@@ -186,7 +181,7 @@ func (w *writer) OnReturn() {
 			_ = w.whole(body) // the handler is gone: nobody is left to tell
 		}
 	}
-	if w.mode.Load() == coded {
+	if w.mode.Load() == encoded {
 		field.DropDigests(w.Unwrap().Header()) // those in trailers that nobody announced
 	}
 }
@@ -230,7 +225,7 @@ func (w *writer) passWhole(p plan, body []byte) error {
 // declared length, or left out.
 func (w *writer) headOnly(declared int64) {
 	h := w.Thaw()
-	f := w.facts(h, int(w.status), declared)
+	f := w.facts(declared)
 	f.ended = true
 	p := decide(f)
 	if p.encode && w.commitCoded() {
@@ -249,7 +244,7 @@ func (w *writer) headOnly(declared int64) {
 }
 
 // commitCoded claims the response for a coding, unless Off was faster.
-func (w *writer) commitCoded() bool { return w.mode.CompareAndSwap(open, coded) }
+func (w *writer) commitCoded() bool { return w.mode.CompareAndSwap(open, encoded) }
 
 func (w *writer) dropHeld() {
 	if w.held != nil {
@@ -268,8 +263,8 @@ func (w *writer) WriteString(s string) (int, error) {
 
 // Hijack sends what is held before it hands the connection over; nothing of ours follows.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	if w.state != undecided || w.mode.Load() == coded {
-		if w.state == closed && w.mode.Load() != coded { // released: the core knows it is dead
+	if w.state != undecided || w.mode.Load() == encoded {
+		if w.state == closed && w.mode.Load() != encoded { // released: the core knows it is dead
 			return w.Writer.Hijack()
 		}
 		return nil, nil, errStarted
@@ -291,7 +286,7 @@ func (w *writer) release() {
 		w.endStream(false)
 	}
 	w.state, w.offered = closed, nil
-	if w.mode.Load() == coded {
+	if w.mode.Load() == encoded {
 		return
 	}
 	w.mode.Store(off)
