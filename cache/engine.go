@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"math"
 	"math/bits"
 	"runtime"
 	"sync/atomic"
@@ -13,8 +14,8 @@ import (
 // frequency (policy.go), and its bounds hold at every moment, for room is reserved before an
 // entry comes in.
 type engine[K comparable, V any] struct {
-	maxBytes int64 // < 0: no bound
-	maxItems int64 // 0: no bound
+	maxBytes int64 // the largest there is: no bound
+	maxItems int64 // too
 	seed     maphash.Seed
 	shards   []shard[K, V]
 	shift    int // of the hash, to the number of its shard
@@ -22,6 +23,7 @@ type engine[K comparable, V any] struct {
 
 	bytes, items atomic.Int64
 	evicted      atomic.Uint64
+	turn         atomic.Uint32
 }
 
 const (
@@ -55,6 +57,12 @@ func NewStore[K comparable, V any](maxBytes int64, maxItems int) (Store[K, V], e
 	n := 1
 	for n < shardsPerCore*runtime.GOMAXPROCS(0) && expected/int64(2*n) >= itemsPerShard {
 		n *= 2
+	}
+	if maxBytes < 0 {
+		maxBytes = math.MaxInt64
+	}
+	if maxItems == 0 {
+		maxItems = math.MaxInt
 	}
 	s := &engine[K, V]{
 		maxBytes: maxBytes, maxItems: int64(maxItems), seed: maphash.MakeSeed(),
@@ -94,7 +102,7 @@ func (s *engine[K, V]) Peek(key K) *Entry[K, V] {
 
 func (s *engine[K, V]) Set(e *Entry[K, V]) bool {
 	hash, sh := s.locate(e.Key)
-	if s.maxBytes >= 0 && e.weight > s.maxBytes {
+	if e.weight <= 0 || e.weight > s.maxBytes {
 		s.Delete(e.Key)
 		return false
 	}
@@ -119,6 +127,9 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 	s.release(sh.sweep(now()))
 	for {
 		old := sh.table.Load().find(e.hash, e.Key)
+		if old == e {
+			return true
+		}
 		weight, items := e.weight, int64(1)
 		if old != nil {
 			weight, items = weight-old.weight, 0
@@ -131,6 +142,10 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 			}
 			return true
 		}
+		// A shard that has given its room to others takes from them, or it would stay small.
+		if n := int64(len(s.shards)); n > 1 && sh.window.weight+sh.main.weight < s.bytes.Load()/n/2 {
+			return false
+		}
 		victim := sh.evict()
 		if victim == nil {
 			return false
@@ -140,10 +155,11 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 	}
 }
 
-// makeRoom evicts one entry of another shard than sh.
+// makeRoom evicts one entry of another shard than sh, each time of the next one.
 func (s *engine[K, V]) makeRoom(sh *shard[K, V]) bool {
-	for i := range s.shards {
-		other := &s.shards[i]
+	first := s.turn.Add(1)
+	for i := range uint32(len(s.shards)) {
+		other := &s.shards[(first+i)%uint32(len(s.shards))]
 		if other == sh {
 			continue
 		}
@@ -161,20 +177,20 @@ func (s *engine[K, V]) makeRoom(sh *shard[K, V]) bool {
 
 // reserve takes room for an entry, and takes all or nothing.
 func (s *engine[K, V]) reserve(weight, items int64) bool {
-	if !take(&s.bytes, weight, s.maxBytes, s.maxBytes >= 0) {
+	if !take(&s.bytes, weight, s.maxBytes) {
 		return false
 	}
-	if !take(&s.items, items, s.maxItems, s.maxItems > 0) {
+	if !take(&s.items, items, s.maxItems) {
 		s.bytes.Add(-weight)
 		return false
 	}
 	return true
 }
 
-func take(used *atomic.Int64, n, most int64, bounded bool) bool {
+func take(used *atomic.Int64, n, most int64) bool {
 	for {
 		have := used.Load()
-		if bounded && n > 0 && n > most-have {
+		if n > 0 && n > most-have {
 			return false
 		}
 		if used.CompareAndSwap(have, have+n) {

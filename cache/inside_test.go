@@ -199,3 +199,72 @@ func TestEngine_Shards(t *testing.T) {
 		}
 	}
 }
+
+// A shard that was emptied for one large entry fills up again.
+func TestEngine_AnEmptiedShardRegrows(t *testing.T) {
+	const items = 8_192
+	s, err := NewStore[int, int](items*100, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := s.(*engine[int, int])
+	e.shards = make([]shard[int, int], 4)
+	e.shift = 62
+	for i := range e.shards {
+		e.shards[i].begin(&e.climber)
+	}
+	read := func() {
+		for key := range items * 9 / 10 {
+			if s.Get(key) == nil {
+				s.Set(NewEntry(key, key, 100, 0, 0))
+			}
+		}
+	}
+	for range 3 {
+		read()
+	}
+	s.Set(NewEntry(-1, 0, items*50, 0, 0))
+	s.Delete(-1)
+	for range 5 {
+		read()
+	}
+	least := int64(items)
+	for i := range e.shards {
+		least = min(least, e.shards[i].window.items+e.shards[i].main.items)
+	}
+	if least < items/8 {
+		t.Errorf("the smallest of four shards has %d of %d entries", least, items)
+	}
+}
+
+// Memory goes with the entries: tables shrink, and an entry that is kept keeps no others.
+func TestEngine_GivesMemoryBack(t *testing.T) {
+	s, _ := NewStore[int, int](-1, 1<<20)
+	e := s.(*engine[int, int])
+	first := NewEntry(0, 0, 1, 0, 0)
+	s.Set(first)
+	for key := 1; key < 50_000; key++ {
+		s.Set(NewEntry(key, key, 1, 0, 0))
+	}
+	for key := 1; key < 50_000; key++ {
+		s.Delete(key)
+	}
+	places := 0
+	for i := range e.shards {
+		places += len(e.shards[i].table.Load().groups) * groupSize
+	}
+	if places > 128*len(e.shards) {
+		t.Errorf("%d places for one entry", places)
+	}
+	s.Clear()
+	if first.prev != nil || first.next != nil {
+		t.Error("an entry is still linked after Clear")
+	}
+	if !s.Set(first) || !s.Set(first) || s.Get(0) != first {
+		t.Error("an entry cannot be set again")
+	}
+	s.Delete(0)
+	if items, bytes, _ := s.Usage(); items != 0 || bytes != 0 {
+		t.Errorf("%d items, %d bytes", items, bytes)
+	}
+}

@@ -25,7 +25,10 @@ type shard[K comparable, V any] struct {
 	_       [64]byte
 }
 
-const mostUses = 15 // what an entry counts, like the sketch
+const (
+	mostUses  = 15 // what an entry counts, like the sketch
+	mostTurns = 64 // of the hand, in search of somebody who was not used
+)
 
 func (sh *shard[K, V]) begin(c *climber) {
 	sh.climber = c
@@ -34,6 +37,8 @@ func (sh *shard[K, V]) begin(c *climber) {
 
 func (sh *shard[K, V]) clear() (weight, items int64) {
 	weight, items = sh.window.weight+sh.main.weight, sh.window.items+sh.main.items
+	sh.window.unlink()
+	sh.main.unlink()
 	sh.table.Store(newTable[K, V](0))
 	sh.window.begin()
 	sh.main.begin()
@@ -55,9 +60,11 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 		sh.table.Store(t)
 		sh.fitSketch(t)
 	}
+	e.inMain = false
+	e.uses.Store(0)
 	t.insert(e)
 	sh.window.push(e)
-	sh.sketch.keys = t.taken
+	sh.sketch.keys = max(t.taken, len(sh.sketch.words)/2)
 	sh.sketch.add(e.hash, 1)
 	// There is room, or e would not be here: nobody has to compete.
 	for sh.window.weight > sh.windowSize() && sh.window.items > 1 {
@@ -74,7 +81,7 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 // who came first.
 func (sh *shard[K, V]) fitSketch(t *table[K, V]) {
 	places := len(t.groups) * groupSize
-	if places <= len(sh.sketch.words) {
+	if have := len(sh.sketch.words); places <= have && places > have/4 {
 		return
 	}
 	sh.sketch.begin(places)
@@ -103,8 +110,14 @@ func (sh *shard[K, V]) queueOf(e *Entry[K, V]) *queue[K, V] {
 }
 
 func (sh *shard[K, V]) remove(e *Entry[K, V]) {
-	sh.table.Load().remove(e)
+	t := sh.table.Load()
+	t.remove(e)
 	sh.queueOf(e).remove(e)
+	if t.sparse() {
+		t = t.rebuilt()
+		sh.table.Store(t)
+		sh.fitSketch(t)
+	}
 }
 
 // evict removes the entry that is worth least and returns it; nil: there is none.
@@ -131,7 +144,7 @@ func (sh *shard[K, V]) evict() *Entry[K, V] {
 // the other half goes to the sketch, which remembers keys longer than entries.
 func (sh *shard[K, V]) victim() *Entry[K, V] {
 	t := now()
-	for range 3 * sh.main.items { // uses halve to none in four turns; readers may add to them
+	for range min(sh.main.items, mostTurns) { // whoever writes waits for it
 		e := sh.main.front()
 		uses := e.uses.Load()
 		if uses == 0 || e.garbageAt(t) {
@@ -201,6 +214,15 @@ type queue[K comparable, V any] struct {
 func (q *queue[K, V]) begin() {
 	q.root.prev, q.root.next = &q.root, &q.root
 	q.items, q.weight = 0, 0
+}
+
+// unlink takes all entries apart, or a reader that keeps one keeps all.
+func (q *queue[K, V]) unlink() {
+	for e := q.root.next; e != nil && e != &q.root; {
+		next := e.next
+		e.prev, e.next = nil, nil
+		e = next
+	}
 }
 
 func (q *queue[K, V]) front() *Entry[K, V] { return q.root.next }

@@ -28,8 +28,8 @@ type Store[K comparable, V any] interface {
 	Usage() (items int, bytes int64, evicted uint64)
 }
 
-// An Entry is what a Store keeps for a key. Key and Value must not be changed once it was
-// given to a Store. An engine may drop any entry at any time, garbage first.
+// An Entry is what a Store keeps for a key. It belongs to one Store, and Key and Value must not be
+// changed once it was given to that. An engine may drop any entry at any time, garbage first.
 type Entry[K comparable, V any] struct {
 	Key   K
 	Value V
@@ -56,7 +56,7 @@ type Entry[K comparable, V any] struct {
 }
 
 // NewEntry returns an entry for a Store. weight is what it is charged: the bytes of key and
-// value and of what the engine needs besides. cost is how long it took to get, life how long
+// value and of what the engine needs besides, at least 1. cost is how long it took to get, life how long
 // it is of use; life <= 0: for ever.
 func NewEntry[K comparable, V any](key K, value V, weight int64, cost, life time.Duration) *Entry[K, V] {
 	e := &Entry[K, V]{Key: key, Value: value, weight: weight, cost: cost, expires: forever, dies: forever}

@@ -122,10 +122,21 @@ func (t *table[K, V]) remove(e *Entry[K, V]) {
 	g.entry[at].Store(nil)
 }
 
-// rebuilt returns a table with the same entries, without graves and with room for as many
-// again.
+// sparse reports whether hardly anything is left of what a table was made for.
+func (t *table[K, V]) sparse() bool {
+	places := len(t.groups) * groupSize
+	return places > 128 && t.taken < places/8
+}
+
+// rebuilt returns a table with the same entries and without graves: as large, if these were what
+// filled it, else for twice as many.
 func (t *table[K, V]) rebuilt() *table[K, V] {
-	n := newTable[K, V](2 * t.taken)
+	places := len(t.groups) * groupSize
+	room := 2 * t.taken
+	if t.taken <= places*5/8 && !t.sparse() {
+		room = places * 7 / 8
+	}
+	n := newTable[K, V](room)
 	for i := range t.groups {
 		for at := range groupSize {
 			if e := t.groups[i].entry[at].Load(); e != nil {

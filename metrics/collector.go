@@ -27,6 +27,9 @@ type Sizes = stat.Sizes
 //
 //	reg.MustRegister(metrics.Collector("catalog", catalog.Stats))
 //
+// What stats returns must not be written to any more: a map that goes on counting needs a
+// copy (maps.Clone), or a scrape that meets a write ends the process.
+//
 // It reads the struct tags of S once, here, and calls stats once per scrape; scrapes at the
 // same time call it at the same time. Two instances of one type need two names. A mistake in
 // the tags is reported by Register (MustRegister panics with it), all mistakes at once, one

@@ -48,6 +48,9 @@
 //
 // # Limits
 //
+// A Stats function returns values that nobody writes to: maps are copies. A type of your own that
+// is a time.Duration underneath counts as the integer that it is.
+//
 // Every key of a map is a series, for as long as it is in the map: keys MUST come from your
 // code or its configuration, never from a request. The labels name, le, quantile, job and
 // instance are taken.

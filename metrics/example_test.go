@@ -2,6 +2,7 @@ package metrics_test
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -83,7 +84,7 @@ func ExampleCollector_pitfall() {
 	}
 	for _, stats := range []Stats{byPath, byRoute} {
 		reg := prometheus.NewRegistry()
-		reg.MustRegister(metrics.Collector("shop", func() Stats { return stats }))
+		reg.MustRegister(metrics.Collector("shop", func() Stats { return Stats{maps.Clone(stats.Requests)} }))
 		families, _ := reg.Gather()
 		fmt.Println(len(families[0].GetMetric()), "series")
 	}

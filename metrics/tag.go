@@ -30,12 +30,14 @@ func readTag(f reflect.StructField) (t tag, exported bool, mistakes []error) {
 	switch {
 	case text == "-":
 		return tag{}, false, nil
-	case !tagged && strings.Contains(string(f.Tag), "metric:"):
+	case !tagged && malformed(f.Tag):
 		// reflect finds nothing in a tag that is not well-formed: the metric would just be missing.
 		return tag{}, false, []error{fmt.Errorf("the tag `%s` is malformed: must be `metric:\"...\"`", f.Tag)}
+	case !tagged && t.key != "" && f.Type.Kind() != reflect.Map:
+		return tag{}, false, []error{fmt.Errorf("has a tag label:%q but is no map, and no tag metric", t.key)}
 	case !tagged && !(t.key != "" && f.Type.Kind() == reflect.Map) && !holdsFields(f):
 		return tag{}, false, nil
-	case !f.IsExported() && !f.Anonymous:
+	case !f.IsExported() && !holdsFields(f): // of an unexported embedded struct the fields can be read
 		return tag{}, false, []error{errors.New("has a tag, but Go lets nobody read it: the field must begin with a capital letter")}
 	}
 	t.metric, text, _ = strings.Cut(text, ",")
@@ -49,6 +51,18 @@ func readTag(f reflect.StructField) (t tag, exported bool, mistakes []error) {
 		t.fixed = append(t.fixed, label{name: name, value: value})
 	}
 	return t, true, mistakes
+}
+
+// malformed reports whether a tag speaks of metrics where reflect does not see it: behind a key that
+// is followed by a space, say.
+func malformed(t reflect.StructTag) bool {
+	text := strings.TrimSpace(string(t))
+	for _, key := range []string{"metric:", "label:"} {
+		if _, seen := t.Lookup(strings.TrimSuffix(key, ":")); !seen && (strings.HasPrefix(text, key) || strings.Contains(text, "\" "+key)) {
+			return true
+		}
+	}
+	return false
 }
 
 // holdsFields reports whether f is embedded for its fields, which stand where it stands.

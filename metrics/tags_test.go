@@ -345,3 +345,28 @@ func FuzzTags(f *testing.F) {
 		gather(t, reg)
 	})
 }
+
+type hidden map[string]int
+
+// A tag on what nobody can read, or that says nothing, is found at registration and not by the
+// first scrape.
+func TestM1_TagsThatWouldBeMissedOrCrash(t *testing.T) {
+	for want, collector := range map[string]prometheus.Collector{
+		"must begin with a capital letter": metrics.Collector("x", func() struct {
+			hidden `metric:"app_a" label:"k" help:"A map."`
+			Ok     int `metric:"app_ok" help:"Right."`
+		} {
+			panic("never scraped")
+		}),
+		"but is no map": metrics.Collector("x", func() struct {
+			N  uint64 `label:"k"`
+			Ok int    `metric:"app_ok" help:"Right."`
+		} {
+			panic("never scraped")
+		}),
+	} {
+		if err := prometheus.NewRegistry().Register(collector); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("registered: %v, want %q", err, want)
+		}
+	}
+}

@@ -93,6 +93,7 @@ type Store[K comparable, V any] struct {
 type engine[K comparable, V any] struct {
 	*ristretto.Cache[uint64, *cache.Entry[K, V]]
 	items, bytes atomic.Int64
+	retired      atomic.Bool
 }
 
 // New returns a Store. Its error joins everything that is wrong with cfg.
@@ -124,8 +125,12 @@ func (s *Store[K, V]) newEngine() (*engine[K, V], error) {
 		IgnoreInternalCost:     true, // our weights have it
 		KeyToHash:              func(hash uint64) (uint64, uint64) { return hash, 0 },
 		TtlTickerDurationInSec: neverTick,
-		OnEvict:                func(*ristretto.Item[*cache.Entry[K, V]]) { s.evicted.Add(1) },
-		OnReject:               func(*ristretto.Item[*cache.Entry[K, V]]) { s.evicted.Add(1) },
+		OnEvict: func(*ristretto.Item[*cache.Entry[K, V]]) {
+			if !en.retired.Load() { // its own Clear says so too
+				s.evicted.Add(1)
+			}
+		},
+		OnReject: func(*ristretto.Item[*cache.Entry[K, V]]) { s.evicted.Add(1) },
 		OnExit: func(e *cache.Entry[K, V]) {
 			if e != nil { // it also says so of what was not there
 				en.items.Add(-1)
@@ -252,6 +257,7 @@ func (s *Store[K, V]) swap(to *engine[K, V]) {
 	for i := range s.stripe {
 		s.stripe[i].Unlock()
 	}
+	old.retired.Store(true)
 	old.Close() // nobody is in it any more
 	s.publish()
 }

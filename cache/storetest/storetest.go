@@ -133,8 +133,8 @@ func clears(t *testing.T, s Store) {
 				t.Fatalf("%s is here after Clear", name(i))
 			}
 		}
-		if items, bytes, _ := s.Usage(); items != 0 || bytes != 0 {
-			t.Errorf("%d items, %d bytes after Clear", items, bytes)
+		if items, bytes, evicted := s.Usage(); items != 0 || bytes != 0 || evicted != 0 {
+			t.Errorf("%d items, %d bytes after Clear, %d evicted, and nobody had to make room", items, bytes, evicted)
 		}
 	}
 }
