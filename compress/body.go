@@ -157,12 +157,18 @@ func (w *writer) open(own *coding, few bool) opening {
 	if !w.c.acquire(w.choice.forced && w.choice.gzip < 0) {
 		return saturated
 	}
+	taken := false
+	defer func() { // an encoder of the user's may panic
+		if !taken {
+			w.c.releaseEncoder()
+		}
+	}()
 	enc, err := own.take()
 	if err != nil {
-		w.c.releaseEncoder()
 		w.c.counters.Here().failed.Add(1)
 		return broken
 	}
+	taken = true
 	enc.out = out
 	w.enc = enc
 	return opened

@@ -70,9 +70,9 @@ func newCoding(c Coding) (*coding, error) {
 }
 
 // levels checks a level and names it in tags.
-func checkLevel(token string, level, highest, usual int) error {
-	if level < 1 || level > highest {
-		return fmt.Errorf("level of %s is %d: must be between 1 and %d (0 means %d)", token, level, highest, usual)
+func checkLevel(token string, level, lowest, highest, usual int) error {
+	if level < lowest || level > highest {
+		return fmt.Errorf("level of %s is %d: must be between %d and %d (0 means %d)", token, level, lowest, highest, usual)
 	}
 	return nil
 }

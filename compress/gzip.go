@@ -25,7 +25,7 @@ func Gzip(level int) Coding {
 }
 
 func (c gzipCoding) Token() string  { return "gzip" }
-func (c gzipCoding) check() error   { return checkLevel("gzip", c.level, mostGzip, usualGzip) }
+func (c gzipCoding) check() error   { return checkLevel("gzip", c.level, 1, mostGzip, usualGzip) }
 func (c gzipCoding) recipe() string { return recipeOf(c.level, usualGzip) }
 
 func (c gzipCoding) NewEncoder() (Encoder, error) {

@@ -2,6 +2,7 @@ package compress_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hotpath-go/hotpath/compress"
 )
@@ -309,5 +311,48 @@ func TestSkip_PassesUntouched(t *testing.T) {
 	})), "Accept-Encoding: gzip")
 	if len(w.Header()["Vary"]) > 0 || c.Stats().Responses["identity"] != 0 {
 		t.Errorf("%v %+v", w.Header(), c.Stats())
+	}
+}
+
+// A type that shows only in the first 512 bytes is found however they are written.
+func TestH2_TheTypeIsToldFromAllThatIsHeld(t *testing.T) {
+	c, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "<")
+		_, _ = w.Write(append([]byte("!DOCTYPE html><title>x</title>"), text(70_000)...))
+	}))
+	r := httptest.NewRequest("GET", "/", nil)
+	r.Header.Set("Accept-Encoding", "gzip")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	if got := w.Header().Get("Content-Type"); got != "text/html; charset=utf-8" || w.Header().Get("Content-Encoding") != "gzip" {
+		t.Errorf("type %q, coding %q", got, w.Header().Get("Content-Encoding"))
+	}
+}
+
+// HEAD of a long body of events names the coding that GET has.
+func TestM1_HeadOfALongEventBody(t *testing.T) {
+	c, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		w.Header().Set("ETag", `"v"`)
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(text(100_000)))
+	}))
+	var coding, tag [2]string
+	for i, method := range []string{"GET", "HEAD"} {
+		r := httptest.NewRequest(method, "/", nil)
+		r.Header.Set("Accept-Encoding", "gzip, br, zstd")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		coding[i], tag[i] = w.Header().Get("Content-Encoding"), w.Header().Get("ETag")
+	}
+	if coding[0] != coding[1] || tag[0] != tag[1] || coding[0] == "" {
+		t.Errorf("GET and HEAD: codings %q, tags %q", coding, tag)
 	}
 }

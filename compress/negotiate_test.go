@@ -216,7 +216,7 @@ func TestNew_ReportsEveryProblem(t *testing.T) {
 		`compress: Codings[6]: token is "": must not be empty`,
 		`compress: Codings[7]: token is "a~b": must consist of`,
 		"compress: Codings[8]: level of zstd is 4: must be between 1 and 3 (0 means 1)",
-		"compress: Codings[9]: level of br is 12: must be between 1 and 11 (0 means 2)",
+		"compress: Codings[9]: level of br is 12: must be between 2 and 11 (0 means 2)",
 		"compress: Codings[10]: level of gzip is -1: must be between 1 and 9 (0 means 5)",
 		`compress: Codings[12]: token is "lz": must not be that of Codings[11]`,
 		"compress: Codings[13]: bad: no encoder today",

@@ -16,6 +16,9 @@ import (
 // wholeMax is the largest body that is held to its end and encoded in one go.
 const wholeMax = 64 << 10
 
+// sniffLen is how much of a body http.DetectContentType looks at.
+const sniffLen = 512
+
 // A state says what the next event meets.
 type state uint8
 
@@ -130,6 +133,9 @@ func (w *writer) startWith(p []byte) (int, error) {
 	sample := p
 	if w.held != nil {
 		sample = w.held.B
+		if len(sample) < sniffLen { // net/http would look at so much of what it holds
+			sample = append(sample[:len(sample):len(sample)], p[:min(len(p), sniffLen-len(sample))]...)
+		}
 	}
 	if err := w.start(sample, w.incremental); err != nil {
 		return 0, err
@@ -229,12 +235,18 @@ func (w *writer) headOnly(declared int64) {
 	f.ended = true
 	p := decide(f)
 	if p.encode && w.commitCoded() {
-		w.codedHeader(h, w.choice.coding, "")
-		w.suffixTag(h, w.c.codings[w.choice.coding].suffix, false)
-		w.tellVarier(false)
+		// As GET would: a body that is streamed, of a type that comes in events, has its own choice.
+		event := w.eventType && declared > wholeMax
+		coding := w.choice.coding
+		if event {
+			coding = w.choice.event
+		}
+		w.codedHeader(h, coding, "")
+		w.suffixTag(h, w.c.codings[coding].suffix, false)
+		w.tellVarier(event)
 		w.Send(int(w.status))
 		w.state = closed
-		w.c.counters.Here().responses[w.choice.coding].Add(1)
+		w.c.counters.Here().responses[coding].Add(1)
 		return
 	}
 	if p.reason == skipStatus && (f.accepts || f.forced) {

@@ -21,7 +21,7 @@ func Zstd(level int) Coding {
 }
 
 func (c zstdCoding) Token() string  { return "zstd" }
-func (c zstdCoding) check() error   { return checkLevel("zstd", c.level, mostZstd, usualZstd) }
+func (c zstdCoding) check() error   { return checkLevel("zstd", c.level, 1, mostZstd, usualZstd) }
 func (c zstdCoding) recipe() string { return recipeOf(c.level, usualZstd) }
 
 func (c zstdCoding) NewEncoder() (Encoder, error) {
