@@ -270,3 +270,17 @@ func TestEngine_GivesMemoryBack(t *testing.T) {
 		t.Errorf("%d items, %d bytes", items, bytes)
 	}
 }
+
+// An update keeps what is known of how often its key is used, and its place.
+func TestEngine_AnUpdateKeepsTheUses(t *testing.T) {
+	s, _ := NewStore[int, int](-1, 100)
+	s.Set(NewEntry(1, 1, 1, 0, 0))
+	for range 5 {
+		s.Get(1)
+	}
+	again := NewEntry(1, 2, 1, 0, 0)
+	s.Set(again)
+	if got := again.uses.Load(); got != 5 {
+		t.Errorf("%d uses after an update, want the 5 that the key had", got)
+	}
+}
