@@ -1,9 +1,11 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -292,4 +294,61 @@ func BenchmarkDecompress(b *testing.B) {
 			h.ServeHTTP(w, r)
 		}
 	})
+}
+
+// BenchmarkServedHit is a stored hit over a loopback connection, against a handler that has
+// nothing to do but to write the same coded bytes.
+func BenchmarkServedHit(b *testing.B) {
+	body := jsonList(36_000)
+	v := rw.NewVariants(body, nil)
+	c, err := compress.New(compress.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	fields := http.Header{"Content-Type": {"application/json"}, "Content-Length": {"36000"}, "Etag": {`"v1"`}}
+	hit := c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		for name, lines := range fields {
+			h[name] = lines
+		}
+		rw.Offer(w, v)
+		_, _ = w.Write(body)
+	}))
+	recorded := httptest.NewRecorder()
+	hit.ServeHTTP(recorded, asks("zstd, gzip"))
+	static := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		for name, lines := range recorded.Header() {
+			h[name] = lines
+		}
+		_, _ = w.Write(recorded.Body.Bytes())
+	})
+	b.Run("static", func(b *testing.B) { served(b, static) })
+	b.Run("hotpath", func(b *testing.B) { served(b, hit) })
+}
+
+// served measures h behind net/http, over one connection whose client does next to nothing.
+func served(b *testing.B, h http.Handler) {
+	b.Helper()
+	srv := httptest.NewServer(h)
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	request := []byte("GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: zstd, gzip\r\n\r\n")
+	in := bufio.NewReader(conn)
+	for b.Loop() {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, res.Body); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

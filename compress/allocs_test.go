@@ -155,6 +155,21 @@ func TestAllocs_Decompressor(t *testing.T) {
 	}
 }
 
+// A handler that reads one JSON value and not the end of the body finds a pooled decoder too.
+func TestAllocs_DecompressorOfUnreadBodies(t *testing.T) {
+	d, _ := compress.NewDecompressor(compress.DecompressorConfig{})
+	buf := make([]byte, 100)
+	h := d.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.ReadFull(r.Body, buf) }))
+	for coding, most := range map[string]float64{"gzip": 8, "zstd": 8, "br": 40} {
+		src := &rewound{p: coded(t, coding, text(100_000))}
+		r := httptest.NewRequest("POST", "/", src)
+		r.Header["Content-Encoding"] = []string{coding}
+		if got := testing.AllocsPerRun(50, func() { src.at = 0; h.ServeHTTP(&sink{http.Header{}}, r) }); got > most {
+			t.Errorf("%s: %v allocations, want at most %v", coding, got, most)
+		}
+	}
+}
+
 type rewound struct {
 	p  []byte
 	at int

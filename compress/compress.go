@@ -20,7 +20,11 @@ type Compressor struct {
 
 	usual, event, plain func(http.Header) string // choosers, made once
 
-	seen     seenLines
+	choices       seen[choice]
+	types         seen[contentType]
+	negotiateOne  func(line string) choice // for choices and types, made once
+	contentTypeOf func(value string) contentType
+
 	encoders atomic.Int64 // held by streamed bodies
 	streams  atomic.Int64
 	counters stat.Striped[counters]
@@ -39,7 +43,8 @@ func New(cfg Config) (*Compressor, error) {
 			c.gzip = i
 		}
 	}
-	c.seen.seed = maphash.MakeSeed()
+	c.choices.seed, c.types.seed = maphash.MakeSeed(), maphash.MakeSeed()
+	c.negotiateOne, c.contentTypeOf = c.negotiateLine, c.readType
 	c.usual, c.event, c.plain = c.chooseUsual, c.chooseEvent, c.choosePlain
 	return c, nil
 }

@@ -19,7 +19,8 @@ type Config struct {
 	MinSize int64
 
 	// Types says which media types are worth encoding. It gets them in lower case, without
-	// parameters. nil: Compressible.
+	// parameters, and is not asked again for each response: equal types get equal answers.
+	// nil: Compressible.
 	Types func(mediaType string) bool
 
 	// Skip passes a request on untouched for which it is true: without Vary, so it must not

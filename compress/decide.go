@@ -46,9 +46,8 @@ const (
 	skipOff
 	skipLarger
 	skipSaturated
+	noReason // an encoder failed, or the handler: they have counters of their own
 	reasons
-
-	noReason // an encoder failed, which has a counter of its own
 )
 
 var reasonNames = [...]string{"client", "type", "small", "coded", "status", "no_transform", "off", "larger", "saturated"}
@@ -66,9 +65,11 @@ func decide(f facts) plan {
 	case !rw.BodyAllowed(f.status), f.status == http.StatusPartialContent, f.status == http.StatusRequestedRangeNotSatisfiable,
 		f.ranged, f.connect:
 		// A 304 has no type as a rule, and stands for a 200 that varies (RFC 9110 section
-		// 15.4.5); without Vary the parts of a range are joined to a coded body.
+		// 15.4.5); several ranges tell their type within. Without Vary the parts of a range are
+		// joined to a coded body.
 		ours := !f.coded && !f.verbatim && !f.off
-		return plan{vary: ours && (f.kind == wanted || f.kind == unknown && f.status == http.StatusNotModified), reason: skipStatus}
+		typed := f.status != http.StatusNotModified && !f.ranged
+		return plan{vary: ours && (f.kind == wanted || f.kind == unknown && !typed), reason: skipStatus}
 	case f.coded:
 		return plan{reason: skipCoded}
 	case f.verbatim:

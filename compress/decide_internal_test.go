@@ -42,7 +42,7 @@ func twin(f facts) plan {
 		p := plan{reason: skipStatus}
 		if !keep {
 			p.vary = f.kind == wanted
-			if f.status == 304 && f.kind == unknown {
+			if (f.status == 304 || f.ranged) && f.kind == unknown {
 				p.vary = true
 			}
 		}
@@ -88,8 +88,8 @@ func twin(f facts) plan {
 }
 
 func TestStats_NameEveryReason(t *testing.T) {
-	if len(reasonNames) != int(reasons) {
-		t.Errorf("%d names for %d reasons", len(reasonNames), reasons)
+	if len(reasonNames) != int(noReason) {
+		t.Errorf("%d names for %d reasons", len(reasonNames), noReason)
 	}
 	for _, name := range reasonNames {
 		if name == "" || strings.ToLower(name) != name {

@@ -35,11 +35,11 @@ var decoders = [...]struct {
 
 // A layer is one coding of a body, limited in what it gives.
 type layer struct {
-	dec   decoder
-	index int8
-	src   source
-	left  int64 // bytes that it may still give
-	clean bool  // it came to its end
+	dec    decoder
+	index  int8
+	src    source
+	left   int64 // bytes that it may still give
+	broken bool  // it failed: who knows in which state
 }
 
 // source is where a layer reads from. It remembers what went wrong there, which is not
@@ -76,16 +76,16 @@ func (l *layer) Read(p []byte) (int, error) {
 	}
 	l.left -= int64(n)
 	switch {
-	case err == nil:
+	case err == nil || err == io.EOF:
+		return n, err
 	case l.src.err != nil:
 		err = l.src.err
-	case err == io.EOF:
-		l.clean = true
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		err = io.ErrUnexpectedEOF
 	default:
 		err = fmt.Errorf("compress: request body is not valid %s: %w", decoders[l.index].token, err)
 	}
+	l.broken = true
 	return n, err
 }
 
@@ -104,13 +104,14 @@ func (l *layer) open(pool *sync.Pool, src io.Reader, index int8, limit int64) er
 	return nil
 }
 
-// close gives the decoder back if its body ended as it should.
+// close gives the decoder back, also when the body was not read to its end: a handler that
+// decodes one JSON value seldom asks what comes behind it.
 func (l *layer) close(pool *sync.Pool) {
 	if l.dec == nil {
 		return
 	}
 	l.dec.reset(nil)
-	if l.clean {
+	if !l.broken {
 		pool.Put(l.dec)
 	}
 	l.dec = nil

@@ -372,6 +372,10 @@ func TestQ_PoolsStayClean(t *testing.T) {
 			r := httptest.NewRequest("POST", "/", bytes.NewReader(wire))
 			r.Header.Set("Content-Encoding", coding)
 			d.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if i%8 == 4 { // and is left there
+					_, _ = r.Body.Read(make([]byte, 10))
+					return
+				}
 				got, err := io.ReadAll(r.Body)
 				if i%4 == 0 && (err != nil || !bytes.Equal(got, body)) {
 					t.Errorf("%s, body %d: %d bytes, %v", coding, i, len(got), err)

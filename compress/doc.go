@@ -21,7 +21,8 @@
 //
 // Entity tags keep working. `"v1"` leaves as `"v1~zstd"`, and the handler gets `"v1"` back
 // in If-None-Match and If-Match; a 304 names what the client has. One strong tag never names
-// two byte sequences. Range requests are answered from the plain body, and If-Range with a
+// two byte sequences. A "~" and a coding at the end of a strong tag are therefore ours: a handler
+// SHOULD NOT end its own so. Range requests are answered from the plain body, and If-Range with a
 // coded tag by the whole of it.
 //
 // What is not worth it stays as it is: types that are compressed already, bodies below

@@ -14,13 +14,13 @@ import (
 // responses by a layer outside, and slices of their own would be an allocation each.
 type values struct {
 	coding, vary, length, contentType, tag [1]string
-	digits                                 [20]byte
+	digits                                 [8]byte // of a body that was held; a longer number is an allocation
 }
 
 // read notes what a decision depends on of h, the handler's header. One walk costs less than
 // seven lookups, of which most find nothing.
 func (w *writer) read(h http.Header) {
-	var contentType []string
+	var typeLines []string
 	typed, transfer := false, false
 	for name, lines := range h {
 		switch len(name) {
@@ -30,7 +30,7 @@ func (w *writer) read(h http.Header) {
 			w.incremental = w.incremental || name == "Incremental" && isIncremental(lines)
 		case len("Content-Type"):
 			if name == "Content-Type" {
-				contentType, typed = lines, true
+				typeLines, typed = lines, true
 			}
 		case len("Content-Range"): // and that of Cache-Control
 			switch name {
@@ -48,17 +48,9 @@ func (w *writer) read(h http.Header) {
 	switch {
 	case !typed && !transfer: // net/http does not sniff beside it either
 		w.kind = unknown
-	case len(contentType) > 0:
-		w.readType(contentType[0])
-	}
-}
-
-func (w *writer) readType(contentType string) {
-	mediaType := field.MediaType(contentType)
-	w.eventType = isEventStream(mediaType)
-	w.ranged = w.ranged || mediaType == "multipart/byteranges"
-	if mediaType != "" && w.c.cfg.Types(mediaType) {
-		w.kind = wanted
+	case len(typeLines) > 0:
+		t := w.c.types.of(typeLines[0], w.c.contentTypeOf)
+		w.kind, w.eventType, w.ranged = t.kind, t.events, w.ranged || t.ranges
 	}
 }
 
@@ -79,10 +71,7 @@ func (w *writer) sniff(p []byte) {
 		return
 	}
 	w.vals.contentType[0] = http.DetectContentType(p)
-	w.kind = unwanted
-	if w.c.cfg.Types(field.MediaType(w.vals.contentType[0])) {
-		w.kind = wanted
-	}
+	w.kind = w.c.types.of(w.vals.contentType[0], w.c.contentTypeOf).kind
 }
 
 // vary adds Vary: Accept-Encoding.

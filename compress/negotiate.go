@@ -1,10 +1,8 @@
 package compress
 
 import (
-	"hash/maphash"
 	"net/http"
 	"strings"
-	"sync/atomic"
 
 	"github.com/hotpath-go/hotpath/internal/field"
 )
@@ -23,38 +21,15 @@ type choice struct {
 
 func (ch choice) accepts(coding int) bool { return ch.accepted>>coding&1 != 0 }
 
-// seenLines are the spellings of Accept-Encoding that came first, with what they mean: browsers
-// have a handful. A place is filled once, so that who sends a new one each time fills it with
-// rubbish and costs what everybody would cost without it.
-type seenLines struct {
-	seed  maphash.Seed
-	lines [64]atomic.Pointer[seenLine]
-}
-
-type seenLine struct {
-	line string
-	choice
-}
-
-// maxSeen is the longest line that is kept: those of browsers have 30 bytes.
-const maxSeen = 128
-
 // choose is negotiate with a memory.
 func (c *Compressor) choose(lines []string) choice {
-	if len(lines) != 1 || len(lines[0]) > maxSeen {
+	if len(lines) != 1 {
 		return c.negotiate(lines)
 	}
-	place := &c.seen.lines[maphash.String(c.seen.seed, lines[0])%uint64(len(c.seen.lines))]
-	known := place.Load()
-	if known != nil && known.line == lines[0] {
-		return known.choice
-	}
-	ch := c.negotiate(lines)
-	if known == nil {
-		place.CompareAndSwap(nil, &seenLine{strings.Clone(lines[0]), ch}) // not the request's own memory
-	}
-	return ch
+	return c.choices.of(lines[0], c.negotiateOne)
 }
+
+func (c *Compressor) negotiateLine(line string) choice { return c.negotiate([]string{line}) }
 
 // negotiate reads Accept-Encoding. A request without the field may be sent anything by the
 // standard; in practice such clients cannot decode, so they get identity.

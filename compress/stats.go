@@ -25,7 +25,6 @@ type Stats struct {
 }
 
 type counters struct {
-	plain                          atomic.Uint64
 	responses, inBytes, outBytes   [maxCodings]atomic.Uint64
 	skipped                        [reasons]atomic.Uint64
 	stored, failed, aborted        atomic.Uint64
@@ -45,7 +44,9 @@ func (c *Compressor) Stats() Stats {
 	}
 	var nanos uint64
 	for n := range c.counters.Each() {
-		s.Responses["identity"] += n.plain.Load()
+		for i := range n.skipped {
+			s.Responses["identity"] += n.skipped[i].Load()
+		}
 		for i, own := range c.codings {
 			s.Responses[own.token] += n.responses[i].Load()
 			s.InBytes[own.token] += n.inBytes[i].Load()

@@ -1,6 +1,29 @@
 package compress
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/hotpath-go/hotpath/internal/field"
+)
+
+// A contentType is what a Content-Type means for a response.
+type contentType struct {
+	kind   kind
+	events bool // the body comes an event at a time
+	ranges bool // it is made of parts of a representation
+}
+
+func (c *Compressor) readType(value string) contentType {
+	mediaType := field.MediaType(value)
+	t := contentType{events: isEventStream(mediaType), ranges: mediaType == "multipart/byteranges"}
+	switch {
+	case t.ranges:
+		t.kind = unknown
+	case mediaType != "" && c.cfg.Types(mediaType):
+		t.kind = wanted
+	}
+	return t
+}
 
 // Compressible is the default of Config.Types: text/*, +json, +xml and +yaml, JSON and its
 // lines and sequences, JavaScript, XML, WebAssembly, SVG, BMP, ICO, TTF and OTF. It expects

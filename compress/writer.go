@@ -196,11 +196,7 @@ func (w *writer) OnReturn() {
 func (w *writer) commitPlain(h http.Header, p plan) {
 	w.plainHeader(h, p)
 	w.mode.Store(off)
-	n := w.c.counters.Here()
-	n.plain.Add(1)
-	if p.reason < reasons {
-		n.skipped[p.reason].Add(1)
-	}
+	w.c.counters.Here().skipped[p.reason].Add(1)
 }
 
 // pass lets body, which was held, and all that follows through as it is.
@@ -298,8 +294,7 @@ func (w *writer) release() {
 		w.endStream(false)
 	}
 	w.state, w.offered = closed, nil
-	if w.mode.Load() == encoded {
-		return
+	if w.mode.Load() == open { // a load is free, a swap is not
+		w.mode.CompareAndSwap(open, off)
 	}
-	w.mode.Store(off)
 }

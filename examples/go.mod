@@ -6,6 +6,7 @@ require (
 	github.com/andybalholm/brotli v1.2.6
 	github.com/hotpath-go/hotpath v0.0.0
 	github.com/klauspost/compress v1.18.2
+	github.com/molecule-man/go-brrr v1.3.1
 	modernc.org/sqlite v1.60.0
 )
 

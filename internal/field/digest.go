@@ -2,6 +2,7 @@ package field
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -13,11 +14,9 @@ var digests = [...]string{"Accept-Ranges", "Content-Digest", "Repr-Digest", "Dig
 // DropDigests takes the fields off h that describe the exact bytes of a body, announced
 // trailers included. It allocates only if a Trailer field has to be rewritten.
 func DropDigests(h http.Header) {
-	for _, name := range digests {
-		delete(h, name)
-	}
-	for name := range h { // no form of its name is canonical after the prefix, for it has a colon
-		if trailer, ok := strings.CutPrefix(name, http.TrailerPrefix); ok && isDigest(trailer) {
+	for name := range h { // one walk: most headers have none of them
+		trailer, ok := strings.CutPrefix(name, http.TrailerPrefix) // keeps the handler's spelling
+		if slices.Contains(digests[:], name) || ok && isDigest(trailer) {
 			delete(h, name)
 		}
 	}
