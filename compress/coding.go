@@ -29,7 +29,8 @@ type Encoder interface {
 	io.WriteCloser
 	// Flush makes everything written so far decodable.
 	Flush() error
-	// Reset forgets the last body; Reset(nil) lets go of its writer.
+	// Reset forgets the last body. What it writes to is of this package, and holds nothing between
+	// bodies.
 	Reset(w io.Writer)
 }
 
@@ -109,8 +110,7 @@ func (c *coding) take() (*pooled, error) {
 
 // give takes p back. An encoder that failed is not given back.
 func (c *coding) give(p *pooled) {
-	p.enc.Reset(nil) // or the pool keeps a connection alive
-	p.out.clear()
+	p.out.clear() // and so the pool keeps no connection alive; take resets the encoder
 	c.pool.Put(p)
 }
 
