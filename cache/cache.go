@@ -27,6 +27,7 @@ type Cache[K comparable, V any] struct {
 	weighMissing func(K, error) int64
 	store        Store[K, V]
 	flights      *flight.Group[K, *Entry[K, V]]
+	ops          flight.Ops[K, *Entry[K, V]]
 	tags         *tagset.Table
 	refreshes    *semaphore.Weighted
 
@@ -57,6 +58,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 			return nil, err
 		}
 	}
+	c.ops = c.loadOps()
 	return c, nil
 }
 
@@ -81,8 +83,8 @@ func (c *Cache[K, V]) answer(ctx context.Context, e *Entry[K, V]) (v V, err erro
 	how := hit
 	switch state, t := c.look(e); state {
 	case isFresh:
-		if e.missing != nil {
-			how, err = negative, e.missing
+		if missing := e.rest().missing; missing != nil {
+			how, err = negative, missing
 		} else if c.wantsRefresh(e, t) {
 			c.refresh(ctx, e.Key, e)
 		}
@@ -99,7 +101,7 @@ func (c *Cache[K, V]) answer(ctx context.Context, e *Entry[K, V]) (v V, err erro
 	default:
 		return v, nil, false
 	}
-	c.counters.Here().count(how, e.cost)
+	c.counters.Here().count(how, e.Cost())
 	if err != nil {
 		return v, err, true
 	}
@@ -126,11 +128,12 @@ const (
 // look returns the state of e, and the time at which it has that, for the clock is a third of a
 // hit; entries that live for ever need none.
 func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
-	if c.tags.Gone(e.born, e.slots) {
+	m := e.rest()
+	if c.tags.Gone(e.born, m.slots) {
 		return isGone, 0
 	}
 	expires := e.expires
-	if at, expired := c.tags.ExpiredAt(e.born, e.slots); expired {
+	if at, expired := c.tags.ExpiredAt(e.born, m.slots); expired {
 		expires = min(expires, at)
 	}
 	if expires == forever {
@@ -140,7 +143,7 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 	switch {
 	case t < expires:
 		return isFresh, t
-	case e.missing != nil:
+	case m.missing != nil:
 		return isGone, t // an ErrNotFound is never stale
 	case t < after(expires, c.cfg.StaleWhileRevalidate):
 		return isStale, t
@@ -153,13 +156,13 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 // wantsRefresh reports whether an entry that is fresh at t is to be refreshed: a refresh was
 // put off, or XFetch says so. The logarithm is computed only near the end of its life.
 func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V], t time.Duration) bool {
-	if e.due.Load() && !e.backsOff(now()) && e.due.CompareAndSwap(true, false) {
+	if m := e.rest(); m.due.Load() && !e.backsOff(now()) && m.due.CompareAndSwap(true, false) {
 		return true
 	}
 	if c.cfg.EarlyRefresh == 0 || e.expires == forever {
 		return false
 	}
-	lead := float64(e.cost) * c.cfg.EarlyRefresh
+	lead := float64(e.Cost()) * c.cfg.EarlyRefresh
 	left := float64(e.expires - t)
 	if left > 20*lead || e.backsOff(t) {
 		return false
@@ -170,7 +173,7 @@ func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V], t time.Duration) bool {
 // Peek returns the value of key if it is here and fresh. It loads nothing, and neither
 // statistics nor the engine count it as a use.
 func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if e := c.store.Peek(key); e != nil && e.missing == nil {
+	if e := c.store.Peek(key); e != nil && e.rest().missing == nil {
 		if state, _ := c.look(e); state == isFresh {
 			return c.clone(e.Value), true
 		}

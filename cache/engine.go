@@ -86,11 +86,7 @@ func (s *engine[K, V]) Get(key K) *Entry[K, V] {
 	if e == nil {
 		return nil
 	}
-	// A bump that is lost to another reader is harmless, and most entries that are read often
-	// have no more to count: then nothing is written at all.
-	if f := e.uses.Load(); f < mostUses {
-		e.uses.Store(f + 1)
-	}
+	e.use()
 	s.climber.hit(hash)
 	return e
 }
@@ -102,7 +98,7 @@ func (s *engine[K, V]) Peek(key K) *Entry[K, V] {
 
 func (s *engine[K, V]) Set(e *Entry[K, V]) bool {
 	hash, sh := s.locate(e.Key)
-	if e.weight <= 0 || e.weight > s.maxBytes {
+	if e.weight == 0 || e.Weight() > s.maxBytes {
 		s.Delete(e.Key)
 		return false
 	}
@@ -124,15 +120,16 @@ func (s *engine[K, V]) Set(e *Entry[K, V]) bool {
 func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	s.release(sh.sweep(now()))
+	t := now()
+	s.release(sh.sweep(t))
 	for {
 		old := sh.table.Load().find(e.hash, e.Key)
 		if old == e {
 			return true
 		}
-		weight, items := e.weight, int64(1)
+		weight, items := e.Weight(), int64(1)
 		if old != nil {
-			weight, items = weight-old.weight, 0
+			weight, items = weight-old.Weight(), 0
 		}
 		if s.reserve(weight, items) {
 			if old != nil {
@@ -146,12 +143,12 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 		if n := int64(len(s.shards)); n > 1 && sh.window.weight+sh.main.weight < s.bytes.Load()/n/2 {
 			return false
 		}
-		victim := sh.evict()
+		victim := sh.evict(t)
 		if victim == nil {
 			return false
 		}
 		s.evicted.Add(1)
-		s.release(victim.weight, 1)
+		s.release(victim.Weight(), 1)
 	}
 }
 
@@ -164,11 +161,11 @@ func (s *engine[K, V]) makeRoom(sh *shard[K, V]) bool {
 			continue
 		}
 		other.mu.Lock()
-		victim := other.evict()
+		victim := other.evict(now())
 		other.mu.Unlock()
 		if victim != nil {
 			s.evicted.Add(1)
-			s.release(victim.weight, 1)
+			s.release(victim.Weight(), 1)
 			return true
 		}
 	}
@@ -212,7 +209,7 @@ func (s *engine[K, V]) Delete(key K) {
 	defer sh.mu.Unlock()
 	if e := sh.table.Load().find(hash, key); e != nil {
 		sh.remove(e)
-		s.release(e.weight, 1)
+		s.release(e.Weight(), 1)
 	}
 }
 

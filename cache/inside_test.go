@@ -194,8 +194,8 @@ func TestEngine_Shards(t *testing.T) {
 				t.Fatalf("%d items: key %s is not here directly after Set", items, key)
 			}
 		}
-		if n, bytes, evicted := s.Usage(); n != items || bytes != int64(items) || evicted != uint64(items+10) {
-			t.Errorf("%d items, %d bytes, %d evicted, want %d, %d, %d", n, bytes, evicted, items, items, items+10)
+		if n, bytes, evicted := s.Usage(); n != items || bytes != int64(16*items) || evicted != uint64(items+10) {
+			t.Errorf("%d items, %d bytes, %d evicted, want %d, %d, %d", n, bytes, evicted, items, 16*items, items+10)
 		}
 	}
 }
@@ -280,7 +280,7 @@ func TestEngine_AnUpdateKeepsTheUses(t *testing.T) {
 	}
 	again := NewEntry(1, 2, 1, 0, 0)
 	s.Set(again)
-	if got := again.uses.Load(); got != 5 {
+	if got := again.used(); got != 5 {
 		t.Errorf("%d uses after an update, want the 5 that the key had", got)
 	}
 }

@@ -27,8 +27,16 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// loading is what a loader may say of the value that it gets.
+// loading is the context of a load, with what the loader may say of the value that it gets.
 type loading struct {
+	context.Context
+	born     uint64 // tagset's Now before it began
+	began    time.Duration
+	ended    time.Duration
+	missing  int   // keys that were not found
+	err      error // why all have failed
+	returned bool  // without a panic: then ended is known
+
 	mu     sync.Mutex // a loader may use goroutines
 	ttl    time.Duration
 	hasTTL bool
@@ -36,6 +44,14 @@ type loading struct {
 }
 
 type loadingKey struct{}
+
+// Value finds the loading itself, and what the context around it has.
+func (l *loading) Value(key any) any {
+	if key == (loadingKey{}) {
+		return l
+	}
+	return l.Context.Value(key)
+}
 
 // SetTTL says, inside a loader, how long the value that is being loaded is fresh: 0: return it
 // and do not store it; negative: for ever. With another ctx it does nothing.
@@ -78,39 +94,32 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 	}
 	for {
 		asked := c.tags.Now()
-		how = missed
-		resident := false
-		e, joined, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, flight.Ops[*Entry[K, V]]{
-			Check: func() (*Entry[K, V], bool) {
-				e, found := c.resident(key)
-				resident = found
-				return e, found
-			},
-			Load:     func(ctx context.Context) (*Entry[K, V], error) { return c.load(ctx, key) },
-			Done:     func(e *Entry[K, V], err error) { c.finish(key, e, err) },
-			Detached: func() { c.counters.Here().detached.Add(1) },
-		})
-		if joined {
-			how = coalesced
-		}
+		e, by, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, c.ops)
+		joined := by == flight.Joined
 		if joined && (err == nil && c.older(e, asked) || c.tooSoon(err)) {
 			continue
 		}
 		switch {
-		case resident:
+		case by == flight.Found:
 			how = c.outcomeOf(e)
 		case err != nil:
-			e = c.instead(ctx, key, err)
-			if e == nil {
+			if joined {
+				how = coalesced
+			}
+			if e = c.instead(ctx, key, err); e == nil {
 				return v, c.failure(key, joined, err)
 			}
 			how = stale
+		case joined:
+			how = coalesced
+		default:
+			how = missed
 		}
 		if how != missed {
-			saved = e.cost
+			saved = e.Cost()
 		}
-		if e.missing != nil {
-			return v, e.missing
+		if missing := e.rest().missing; missing != nil {
+			return v, missing
 		}
 		return c.clone(e.Value), nil
 	}
@@ -129,7 +138,7 @@ func (c *Cache[K, V]) resident(key K) (*Entry[K, V], bool) {
 
 // outcomeOf is how a lookup ended that found e under the key's lock.
 func (c *Cache[K, V]) outcomeOf(e *Entry[K, V]) outcome {
-	if e.missing != nil {
+	if e.rest().missing != nil {
 		return negative
 	}
 	if state, _ := c.look(e); state != isFresh {
@@ -151,8 +160,9 @@ func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
 	if asked <= e.born {
 		return false
 	}
-	_, expired := c.tags.ExpiredAt(e.born, e.slots)
-	return e.tagless || c.tags.Gone(e.born, e.slots) || expired && c.cfg.StaleWhileRevalidate == 0
+	m := e.rest()
+	_, expired := c.tags.ExpiredAt(e.born, m.slots)
+	return m.tagless || c.tags.Gone(e.born, m.slots) || expired && c.cfg.StaleWhileRevalidate == 0
 }
 
 // instead returns the entry to serve although its load failed: the old one, if StaleIfError
@@ -162,7 +172,7 @@ func (c *Cache[K, V]) instead(ctx context.Context, key K, err error) *Entry[K, V
 		return nil
 	}
 	e := c.store.Peek(key)
-	if e == nil || e.missing != nil {
+	if e == nil || e.rest().missing != nil {
 		return nil
 	}
 	if state, _ := c.look(e); state == isGone {
@@ -203,19 +213,20 @@ func short(key any) string {
 
 // load gets the value of key from its source and makes an entry of it. An ErrNotFound is an
 // entry too.
-func (c *Cache[K, V]) load(ctx context.Context, key K) (e *Entry[K, V], err error) {
-	err = c.timed(ctx, 1, func(ctx context.Context, l *loading, born uint64) (missing int, err error) {
-		begin := now()
-		v, err := c.source(ctx, key)
-		if e = c.loaded(key, v, err, l, born, now()-begin); e == nil {
-			return 0, err
-		}
-		if e.missing != nil {
-			missing = 1
-		}
-		return missing, nil
-	})
-	return e, err
+func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
+	l := c.beginLoad(ctx)
+	defer c.endLoad(l, 1)
+	v, err := c.source(l, key)
+	l.ended = now()
+	e := c.loaded(key, v, err, l, l.ended-l.began)
+	l.returned = true
+	switch {
+	case e == nil:
+		l.err = err
+	case e.rest().missing != nil:
+		l.missing = 1
+	}
+	return e, l.err
 }
 
 func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
@@ -233,40 +244,39 @@ func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
 	return v, nil
 }
 
-// timed runs a load of n keys and counts it, however it ends. load returns how many of them
-// were not found, or why all have failed.
-func (c *Cache[K, V]) timed(ctx context.Context, n int, load func(ctx context.Context, l *loading, born uint64) (missing int, err error)) (err error) {
-	l, born, begin := new(loading), c.tags.Now(), now()
+func (c *Cache[K, V]) beginLoad(ctx context.Context) *loading {
 	c.inFlight.Add(1)
-	returned, missing := false, 0
-	defer func() {
-		c.inFlight.Add(-1)
-		c.loadTimes.Observe(now() - begin)
-		counters := c.counters.Here()
-		switch {
-		case !returned:
-			counters.loadPanics.Add(uint64(n))
-		case ctx.Err() == context.Canceled:
-			counters.loadCanceled.Add(uint64(n))
-		case err != nil || ctx.Err() != nil: // too late is a failure too
-			counters.loadErrors.Add(uint64(n))
-		default:
-			counters.loads.Add(uint64(n - missing))
-			counters.loadNotFound.Add(uint64(missing))
-		}
-	}()
-	missing, err = load(context.WithValue(ctx, loadingKey{}, l), l, born)
-	returned = true
-	return err
+	return &loading{Context: ctx, born: c.tags.Now(), began: now()}
+}
+
+// endLoad counts a load of n keys, however it ended.
+func (c *Cache[K, V]) endLoad(l *loading, n int) {
+	c.inFlight.Add(-1)
+	if !l.returned {
+		l.ended = now()
+	}
+	c.loadTimes.Observe(l.ended - l.began)
+	counters := c.counters.Here()
+	switch {
+	case !l.returned: // a panic, or runtime.Goexit
+		counters.loadPanics.Add(uint64(n))
+	case l.Err() == context.Canceled:
+		counters.loadCanceled.Add(uint64(n))
+	case l.err != nil || l.Err() != nil: // too late is a failure too
+		counters.loadErrors.Add(uint64(n))
+	default:
+		counters.loads.Add(uint64(n - l.missing))
+		counters.loadNotFound.Add(uint64(l.missing))
+	}
 }
 
 // loaded returns the entry for what a loader returned; nil if that was a failure.
-func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, born uint64, cost time.Duration) *Entry[K, V] {
+func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) *Entry[K, V] {
 	ttl, hasTTL, tags := l.said()
 	switch {
 	case errors.Is(err, ErrNotFound):
 		var none V
-		e := c.newEntry(key, none, err, c.cfg.NegativeTTL, tags, born, cost)
+		e := c.newEntry(key, none, err, l.ended, c.cfg.NegativeTTL, tags, l.born, cost)
 		if c.cfg.NegativeTTL == 0 || hasTTL && ttl == 0 {
 			e.weight = 0
 		}
@@ -276,11 +286,21 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, born uint64, cos
 	case !hasTTL:
 		ttl = c.cfg.TTL
 	}
-	e := c.newEntry(key, v, nil, c.jittered(ttl), tags, born, cost)
+	e := c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
 	if ttl == 0 {
 		e.weight = 0
 	}
 	return e
+}
+
+// loadOps is what a flight does for a cache.
+func (c *Cache[K, V]) loadOps() flight.Ops[K, *Entry[K, V]] {
+	return flight.Ops[K, *Entry[K, V]]{
+		Check:    c.resident,
+		Load:     c.load,
+		Done:     c.finish,
+		Detached: func(K) { c.counters.Here().detached.Add(1) },
+	}
 }
 
 // finish stores the result of a load that nothing newer has detached. It runs under the key's
@@ -288,10 +308,10 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, born uint64, cos
 func (c *Cache[K, V]) finish(key K, e *Entry[K, V], err error) {
 	switch {
 	case err != nil: // what the key has stays
-		if old := c.store.Peek(key); old != nil && old.missing == nil {
+		if old := c.store.Peek(key); old != nil && old.rest().missing == nil {
 			old.backOff()
 		}
-	case c.tags.Gone(e.born, e.slots):
+	case c.tags.Gone(e.born, e.rest().slots):
 		c.counters.Here().detached.Add(1)
 	default:
 		c.put(e)

@@ -121,8 +121,8 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 			return e, found
 		},
 		Load:     c.loadMany,
-		Done:     func(key K, e *Entry[K, V], err error) { c.finish(key, e, err) },
-		Detached: func() { c.counters.Here().detached.Add(1) },
+		Done:     c.finish,
+		Detached: c.ops.Detached,
 	})
 	returned = true
 
@@ -164,9 +164,9 @@ func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[
 		}
 		how = stale
 	}
-	c.counters.Here().count(how, e.cost)
-	if e.missing != nil {
-		return result[V]{err: e.missing}
+	c.counters.Here().count(how, e.Cost())
+	if missing := e.rest().missing; missing != nil {
+		return result[V]{err: missing}
 	}
 	return result[V]{value: c.clone(e.Value)}
 }
@@ -174,25 +174,26 @@ func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[
 // loadMany is load for several keys. Each is charged its part of the time.
 func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(i int) (*Entry[K, V], error) {
 	entries := make([]*Entry[K, V], len(keys))
-	err := c.timed(ctx, len(keys), func(ctx context.Context, l *loading, born uint64) (missing int, err error) {
-		begin := now()
-		values, err := c.cfg.LoadMany(ctx, slices.Clone(keys)) // it may sort them
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return 0, err
-		}
-		cost := (now() - begin) / time.Duration(len(keys))
+	l := c.beginLoad(ctx)
+	defer c.endLoad(l, len(keys))
+	values, err := c.cfg.LoadMany(l, slices.Clone(keys)) // it may sort them
+	l.ended = now()
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		l.err = err
+	} else {
+		cost := (l.ended - l.began) / time.Duration(len(keys))
 		for i, key := range keys {
 			v, found := values[key]
 			var reason error
 			if !found {
-				missing++
+				l.missing++
 				if reason = err; reason == nil {
 					reason = ErrNotFound
 				}
 			}
-			entries[i] = c.loaded(key, v, reason, l, born, cost)
+			entries[i] = c.loaded(key, v, reason, l, cost)
 		}
-		return missing, nil
-	})
-	return func(i int) (*Entry[K, V], error) { return entries[i], err }
+	}
+	l.returned = true
+	return func(i int) (*Entry[K, V], error) { return entries[i], l.err }
 }

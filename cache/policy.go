@@ -20,15 +20,12 @@ type shard[K comparable, V any] struct {
 	main    queue[K, V] // its front is the hand of the clock
 	sketch  sketch
 	climber *climber
-	swept   int    // the next group to be looked at for garbage
+	swept   int    // the place that was looked at last for garbage
 	dice    uint64 // see contest
 	_       [64]byte
 }
 
-const (
-	mostUses  = 15 // what an entry counts, like the sketch
-	mostTurns = 64 // of the hand, in search of somebody who was not used
-)
+const mostTurns = 64 // of the hand, in search of somebody who was not used
 
 func (sh *shard[K, V]) begin(c *climber) {
 	sh.climber = c
@@ -42,7 +39,7 @@ func (sh *shard[K, V]) clear() (weight, items int64) {
 	sh.table.Store(newTable[K, V](0))
 	sh.window.begin()
 	sh.main.begin()
-	sh.sketch.begin(0)
+	sh.sketch = sketch{}
 	sh.swept = 0
 	return weight, items
 }
@@ -60,8 +57,7 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 		sh.table.Store(t)
 		sh.fitSketch(t)
 	}
-	e.inMain = false
-	e.uses.Store(0)
+	e.place(false, 0)
 	t.insert(e)
 	sh.window.push(e)
 	sh.sketch.keys = max(t.taken, len(sh.sketch.words)/2)
@@ -70,21 +66,24 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 	for sh.window.weight > sh.windowSize() && sh.window.items > 1 {
 		oldest := sh.window.front()
 		sh.window.remove(oldest)
-		oldest.inMain = true
+		oldest.place(true, oldest.used())
 		sh.main.push(oldest)
 	}
 }
 
-// fitSketch gives a table that has grown a sketch of its size, in which every entry was asked for
-// once: what it was used since stands in itself. Estimates of the smaller sketch must not be
-// taken over: their errors would add up from size to size, until nobody could compete with those
-// who came first.
+// fitSketch gives a table that has grown a sketch of its size, if it has one.
 func (sh *shard[K, V]) fitSketch(t *table[K, V]) {
 	places := len(t.groups) * groupSize
-	if have := len(sh.sketch.words); places <= have && places > have/4 {
-		return
+	if have := len(sh.sketch.words); places > have && have > 0 || places <= have/4 {
+		sh.beginSketch(t)
 	}
-	sh.sketch.begin(places)
+}
+
+// beginSketch makes a sketch in which every entry was asked for once: what it was used since
+// stands in itself. Estimates of a smaller sketch must not be taken over: their errors would add
+// up from size to size, until nobody could compete with those who came first.
+func (sh *shard[K, V]) beginSketch(t *table[K, V]) {
+	sh.sketch.begin(len(t.groups) * groupSize)
 	for i := range t.groups {
 		for at := range groupSize {
 			if e := t.groups[i].entry[at].Load(); e != nil {
@@ -96,14 +95,13 @@ func (sh *shard[K, V]) fitSketch(t *table[K, V]) {
 
 // replace lets e take the place of old, and what is known of how often the key is used.
 func (sh *shard[K, V]) replace(old, e *Entry[K, V]) {
-	e.uses.Store(old.uses.Load())
-	e.inMain = old.inMain
+	e.place(old.isInMain(), old.used())
 	sh.table.Load().replace(old, e)
 	sh.queueOf(old).replace(old, e)
 }
 
 func (sh *shard[K, V]) queueOf(e *Entry[K, V]) *queue[K, V] {
-	if e.inMain {
+	if e.isInMain() {
 		return &sh.main
 	}
 	return &sh.window
@@ -121,37 +119,39 @@ func (sh *shard[K, V]) remove(e *Entry[K, V]) {
 }
 
 // evict removes the entry that is worth least and returns it; nil: there is none.
-func (sh *shard[K, V]) evict() *Entry[K, V] {
+func (sh *shard[K, V]) evict(t time.Duration) *Entry[K, V] {
+	if sh.sketch.words == nil { // while there is room for all nobody competes
+		sh.beginSketch(sh.table.Load())
+	}
 	switch {
 	case sh.main.items == 0 && sh.window.items == 0:
 		return nil
 	case sh.main.items == 0:
 		return sh.drop(sh.window.front())
 	case sh.window.items == 0 || sh.window.weight < sh.windowSize():
-		return sh.drop(sh.victim())
+		return sh.drop(sh.victim(t))
 	}
-	candidate, victim := sh.window.front(), sh.victim()
-	if !sh.wins(candidate, victim) {
+	candidate, victim := sh.window.front(), sh.victim(t)
+	if !sh.wins(candidate, victim, t) {
 		return sh.drop(candidate)
 	}
 	sh.window.remove(candidate)
-	candidate.inMain = true
+	candidate.place(true, candidate.used())
 	sh.main.push(candidate)
 	return sh.drop(victim)
 }
 
 // victim turns the hand: who was used since it last came by stays, with half of its uses left;
 // the other half goes to the sketch, which remembers keys longer than entries.
-func (sh *shard[K, V]) victim() *Entry[K, V] {
-	t := now()
+func (sh *shard[K, V]) victim(t time.Duration) *Entry[K, V] {
 	for range min(sh.main.items, mostTurns) { // whoever writes waits for it
 		e := sh.main.front()
-		uses := e.uses.Load()
+		uses := e.used()
 		if uses == 0 || e.garbageAt(t) {
 			return e
 		}
-		sh.sketch.add(e.hash, int(uses-uses/2))
-		e.uses.Store(uses / 2)
+		sh.sketch.add(e.hash, uses-uses/2)
+		e.place(true, uses/2)
 		sh.main.remove(e)
 		sh.main.push(e)
 	}
@@ -165,8 +165,7 @@ const (
 
 // wins reports whether candidate takes the place of victim: if its key was used more often. Luck
 // is against those who make a few keys look so popular that nothing else ever gets in.
-func (sh *shard[K, V]) wins(candidate, victim *Entry[K, V]) bool {
-	t := now()
+func (sh *shard[K, V]) wins(candidate, victim *Entry[K, V], t time.Duration) bool {
 	if candidate.garbageAt(t) || victim.garbageAt(t) {
 		return !candidate.garbageAt(t)
 	}
@@ -179,26 +178,30 @@ func (sh *shard[K, V]) wins(candidate, victim *Entry[K, V]) bool {
 }
 
 func (sh *shard[K, V]) uses(e *Entry[K, V]) int {
-	return sh.sketch.estimate(e.hash) + int(e.uses.Load())
+	return sh.sketch.estimate(e.hash) + e.used()
 }
 
 func (sh *shard[K, V]) drop(e *Entry[K, V]) *Entry[K, V] {
-	if uses := e.uses.Load(); uses > 0 {
-		sh.sketch.add(e.hash, int(uses))
+	if uses := e.used(); uses > 0 {
+		sh.sketch.add(e.hash, uses)
 	}
 	sh.remove(e)
 	return e
 }
 
-// sweep looks at the next eight places for garbage and takes it away, so that what has expired
+// sweptPerSet is how many places a Set looks at for garbage: each is a cache miss. With one it
+// would never be done where all that is set is new.
+const sweptPerSet = 4
+
+// sweep looks at the next places for garbage and takes it away, so that what has expired
 // together gives its memory back under whatever traffic there is.
 func (sh *shard[K, V]) sweep(t time.Duration) (weight, items int64) {
-	groups := sh.table.Load().groups
-	sh.swept = (sh.swept + 1) % len(groups)
-	for at := range groupSize {
-		if e := groups[sh.swept].entry[at].Load(); e != nil && e.garbageAt(t) {
+	for range sweptPerSet {
+		groups := sh.table.Load().groups
+		sh.swept = (sh.swept + 1) % (len(groups) * groupSize)
+		if e := groups[sh.swept/groupSize].entry[sh.swept%groupSize].Load(); e != nil && e.garbageAt(t) {
 			sh.remove(e)
-			weight, items = weight+e.weight, items+1
+			weight, items = weight+e.Weight(), items+1
 		}
 	}
 	return weight, items
@@ -231,19 +234,19 @@ func (q *queue[K, V]) push(e *Entry[K, V]) {
 	e.prev, e.next = q.root.prev, &q.root
 	e.prev.next, e.next.prev = e, e
 	q.items++
-	q.weight += e.weight
+	q.weight += e.Weight()
 }
 
 func (q *queue[K, V]) remove(e *Entry[K, V]) {
 	e.prev.next, e.next.prev = e.next, e.prev
 	e.prev, e.next = nil, nil // or a reader that keeps e keeps its neighbours
 	q.items--
-	q.weight -= e.weight
+	q.weight -= e.Weight()
 }
 
 func (q *queue[K, V]) replace(old, e *Entry[K, V]) {
 	e.prev, e.next = old.prev, old.next
 	e.prev.next, e.next.prev = e, e
 	old.prev, old.next = nil, nil
-	q.weight += e.weight - old.weight
+	q.weight += e.Weight() - old.Weight()
 }

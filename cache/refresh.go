@@ -30,7 +30,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, key K, old *Entry[K, V]) {
 			old = c.store.Peek(key) // if it has none the next Get loads it
 		}
 		if old != nil {
-			old.due.Store(true)
+			old.ownRest().due.Store(true)
 		}
 		return
 	}
@@ -44,16 +44,14 @@ func (c *Cache[K, V]) refresh(ctx context.Context, key K, old *Entry[K, V]) {
 	if timeout == 0 {
 		timeout = defaultRefreshTimeout
 	}
-	started = c.flights.Start(ctx, key, timeout, flight.Ops[*Entry[K, V]]{
-		Check: func() (*Entry[K, V], bool) { return nil, old != nil && c.store.Peek(key) != old },
-		Load: func(ctx context.Context) (*Entry[K, V], error) {
-			defer c.refreshes.Release(1)
-			return c.load(ctx, key)
-		},
-		Done:     func(e *Entry[K, V], err error) { c.finish(key, e, err) },
-		Detached: func() { c.counters.Here().detached.Add(1) },
-		After:    func(err error) { c.logFailure(key, err) },
-	})
+	ops := c.ops
+	ops.Check = func(key K) (*Entry[K, V], bool) { return nil, old != nil && c.store.Peek(key) != old }
+	ops.Load = func(ctx context.Context, key K) (*Entry[K, V], error) {
+		defer c.refreshes.Release(1)
+		return c.load(ctx, key)
+	}
+	ops.After = c.logFailure
+	started = c.flights.Start(ctx, key, timeout, ops)
 	if started {
 		c.counters.Here().refreshes.Add(1)
 	}
@@ -86,15 +84,15 @@ const (
 // waits, twice as long each time, so that a dead source is not hammered by everybody who is
 // served the old value.
 func (e *Entry[K, V]) backOff() {
-	wait := lastBackOff
-	if n := e.fails.Add(1); n <= 5 {
+	m, wait := e.ownRest(), lastBackOff
+	if n := m.fails.Add(1); n <= 5 {
 		wait = firstBackOff << (n - 1)
 	}
-	e.retry.Store(int64(after(now(), wait)))
+	m.retry.Store(int64(after(now(), wait)))
 }
 
 // backsOff reports whether e must not be loaded anew at t.
 func (e *Entry[K, V]) backsOff(t time.Duration) bool {
-	until := e.retry.Load()
+	until := e.rest().retry.Load()
 	return until != 0 && t < time.Duration(until)
 }

@@ -2,9 +2,10 @@ package cache
 
 // A sketch remembers how often keys were used, approximately, also those that are not here: a
 // count-min sketch of 4-bit counters (Cormode and Muthukrishnan, 2005), four for a key, all in one
-// word, so that it costs one cache miss. It is touched by misses and evictions only.
+// word, so that it costs one cache miss. It is touched by misses and evictions only, and does not
+// exist before the first eviction.
 type sketch struct {
-	words []uint64 // a power of two; sixteen counters each
+	words []uint64 // a power of two, or none; sixteen counters each
 	keys  int      // that are here
 	added int      // since the counters were halved
 }
@@ -35,6 +36,9 @@ func (s *sketch) locate(hash uint64) (word *uint64, shifts [perKey]uint64) {
 
 // add counts n uses.
 func (s *sketch) add(hash uint64, n int) {
+	if s.words == nil {
+		return
+	}
 	word, shifts := s.locate(hash)
 	for _, shift := range shifts {
 		old := *word >> shift & counterMax

@@ -22,7 +22,7 @@ func (c *Cache[K, V]) SetFor(key K, value V, ttl time.Duration, tags ...string) 
 	if ttl == 0 {
 		ttl = c.cfg.TTL
 	}
-	e := c.newEntry(key, c.clone(value), nil, c.jittered(ttl), slices.Clip(tags), 0, 0)
+	e := c.newEntry(key, c.clone(value), nil, now(), c.jittered(ttl), slices.Clip(tags), 0, 0)
 	c.flights.Write(key, func() {
 		// Born now: a purge that came between would else take this value, and with it the
 		// effect of a write that has ended since.
@@ -77,22 +77,26 @@ func (c *Cache[K, V]) jittered(ttl time.Duration) time.Duration {
 	return max(ttl-time.Duration(float64(ttl)*c.cfg.Jitter*rand.Float64()), 1)
 }
 
-// newEntry makes an entry that begins now; ttl < 0: for ever. Its weight is 0 if it must not
+// newEntry makes an entry that is good for ttl from at on; below 0: for ever. Its weight is 0 if it must not
 // be stored. User code runs here, and never under a lock.
-func (c *Cache[K, V]) newEntry(key K, v V, missing error, ttl time.Duration, tags []string, born uint64, cost time.Duration) *Entry[K, V] {
-	e := &Entry[K, V]{Key: key, Value: v, missing: missing, born: born, cost: cost, expires: forever, dies: forever}
+func (c *Cache[K, V]) newEntry(key K, v V, missing error, at, ttl time.Duration, tags []string, born uint64, cost time.Duration) *Entry[K, V] {
+	e := &Entry[K, V]{Key: key, Value: v, born: born, expires: forever}
+	e.setCost(cost)
 	if ttl >= 0 {
-		e.expires = after(now(), ttl)
-		e.dies = e.expires
+		e.expires = after(at, ttl)
 		if missing == nil {
-			e.dies = after(e.expires, max(c.cfg.StaleWhileRevalidate, c.cfg.StaleIfError))
+			e.setLinger(max(c.cfg.StaleWhileRevalidate, c.cfg.StaleIfError))
 		}
 	}
 	if missing == nil && c.cfg.Tags != nil {
 		tags = append(tags, c.cfg.Tags(key, v)...)
 	}
 	slots, err := c.tags.Slots(tags)
-	e.slots, e.tagless = slots, err != nil
+	behind := int64(0)
+	if missing != nil || slots != nil || err != nil {
+		e.more.Store(&more{missing: missing, slots: slots, tagless: err != nil})
+		behind = allocated(size[more]()) + allocated(int64(4*cap(slots)))
+	}
 	var weight int64
 	weighed := true
 	if missing == nil {
@@ -104,10 +108,7 @@ func (c *Cache[K, V]) newEntry(key K, v V, missing error, ttl time.Duration, tag
 		c.counters.Here().notStored.Add(1)
 		return e
 	}
-	e.weight = weight
-	if behind := allocated(int64(4 * cap(slots))); weight <= math.MaxInt64-behind {
-		e.weight += behind
-	}
+	e.setWeight(weight + min(behind, math.MaxInt64-weight))
 	return e
 }
 

@@ -24,16 +24,16 @@ type value struct {
 	m  map[string]int
 }
 
-func (s *value) ops(key string, load func(ctx context.Context) (int, error)) flight.Ops[int] {
-	return flight.Ops[int]{
-		Check: func() (int, bool) {
+func (s *value) ops(load func(ctx context.Context) (int, error)) flight.Ops[string, int] {
+	return flight.Ops[string, int]{
+		Check: func(key string) (int, bool) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			v, ok := s.m[key]
 			return v, ok
 		},
-		Load: load,
-		Done: func(v int, err error) {
+		Load: func(ctx context.Context, _ string) (int, error) { return load(ctx) },
+		Done: func(key string, v int, err error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			if err == nil {
@@ -106,7 +106,7 @@ func TestDo_OneLoadForAll(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 16 {
 			wg.Go(func() {
-				v, joined, err := g.Do(t.Context(), "a", 0, s.ops("a", func(context.Context) (int, error) {
+				v, how, err := g.Do(t.Context(), "a", 0, s.ops(func(context.Context) (int, error) {
 					loads.Add(1)
 					time.Sleep(time.Second)
 					return 7, nil
@@ -114,7 +114,7 @@ func TestDo_OneLoadForAll(t *testing.T) {
 				if v != 7 || err != nil {
 					t.Errorf("%d, %v", v, err)
 				}
-				if joined {
+				if how == flight.Joined {
 					joins.Add(1)
 				}
 			})
@@ -130,7 +130,7 @@ func TestDo_InlineOnlyIfNothingCanEndIt(t *testing.T) {
 	g, s := flight.NewGroup[string, int](), newValue()
 	here := goroutine()
 	run := func(ctx context.Context, key string, timeout time.Duration) (inline bool) {
-		_, _, err := g.Do(ctx, key, timeout, s.ops(key, func(context.Context) (int, error) {
+		_, _, err := g.Do(ctx, key, timeout, s.ops(func(context.Context) (int, error) {
 			inline = goroutine() == here
 			return 0, nil
 		}))
@@ -153,8 +153,8 @@ func TestWrite_DetachesWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := flight.NewGroup[string, int](), newValue()
 		detached := 0
-		ops := s.ops("a", func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil })
-		ops.Detached = func() { detached++ }
+		ops := s.ops(func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil })
+		ops.Detached = func(string) { detached++ }
 		done := make(chan int)
 		go func() {
 			v, _, _ := g.Do(t.Context(), "a", 0, ops)
@@ -174,10 +174,10 @@ func TestWrite_DetachesWhatIsUnderWay(t *testing.T) {
 func TestDo_ALoopIsAnErrorUntilTheLoadHasEnded(t *testing.T) {
 	g, s := flight.NewGroup[string, int](), newValue()
 	var kept context.Context
-	_, _, err := g.Do(t.Context(), "a", 0, s.ops("a", func(ctx context.Context) (int, error) {
+	_, _, err := g.Do(t.Context(), "a", 0, s.ops(func(ctx context.Context) (int, error) {
 		kept = ctx
-		v, _, err := g.Do(ctx, "b", 0, s.ops("b", func(ctx context.Context) (int, error) {
-			v, _, err := g.Do(ctx, "a", 0, s.ops("a", nil))
+		v, _, err := g.Do(ctx, "b", 0, s.ops(func(ctx context.Context) (int, error) {
+			v, _, err := g.Do(ctx, "a", 0, s.ops(nil))
 			return v, err
 		}))
 		return v, err
@@ -185,7 +185,7 @@ func TestDo_ALoopIsAnErrorUntilTheLoadHasEnded(t *testing.T) {
 	if err != flight.ErrLoop {
 		t.Errorf("a needs b needs a: %v, want ErrLoop", err)
 	}
-	if v, _, err := g.Do(context.WithoutCancel(kept), "a", 0, s.ops("a", func(context.Context) (int, error) { return 3, nil })); v != 3 || err != nil {
+	if v, _, err := g.Do(context.WithoutCancel(kept), "a", 0, s.ops(func(context.Context) (int, error) { return 3, nil })); v != 3 || err != nil {
 		t.Errorf("work that outlives the load: %d, %v", v, err)
 	}
 }
@@ -193,12 +193,12 @@ func TestDo_ALoopIsAnErrorUntilTheLoadHasEnded(t *testing.T) {
 func TestStart_RunsBehindAndOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := flight.NewGroup[string, int](), newValue()
-		slow := s.ops("a", func(context.Context) (int, error) { time.Sleep(time.Second); return 4, nil })
+		slow := s.ops(func(context.Context) (int, error) { time.Sleep(time.Second); return 4, nil })
 		if !g.Start(t.Context(), "a", time.Minute, slow) || g.Start(t.Context(), "a", time.Minute, slow) {
 			t.Error("the first Start begins a flight, the second finds it")
 		}
-		if v, joined, err := g.Do(t.Context(), "a", 0, slow); v != 4 || !joined || err != nil {
-			t.Errorf("%d, joined %v, %v", v, joined, err)
+		if v, how, err := g.Do(t.Context(), "a", 0, slow); v != 4 || how != flight.Joined || err != nil {
+			t.Errorf("%d, how %d, %v", v, how, err)
 		}
 		if g.Start(t.Context(), "a", time.Minute, slow) {
 			t.Error("Start although Check finds the value")
@@ -209,10 +209,10 @@ func TestStart_RunsBehindAndOnce(t *testing.T) {
 func TestStart_APanicEndsNothingElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := flight.NewGroup[string, int](), newValue()
-		g.Start(t.Context(), "a", time.Minute, s.ops("a", func(context.Context) (int, error) { time.Sleep(time.Second); panic("x") }))
-		_, joined, err := g.Do(t.Context(), "a", 0, s.ops("a", nil))
-		if p := new(flight.PanicError); !errors.As(err, &p) || p.Value != "x" || !joined {
-			t.Errorf("joined %v, %v", joined, err)
+		g.Start(t.Context(), "a", time.Minute, s.ops(func(context.Context) (int, error) { time.Sleep(time.Second); panic("x") }))
+		_, how, err := g.Do(t.Context(), "a", 0, s.ops(nil))
+		if p := new(flight.PanicError); !errors.As(err, &p) || p.Value != "x" || how != flight.Joined {
+			t.Errorf("joined %v, %v", how == flight.Joined, err)
 		}
 	})
 }
@@ -220,12 +220,12 @@ func TestStart_APanicEndsNothingElse(t *testing.T) {
 func TestDo_NaNIsNeverUnderWay(t *testing.T) {
 	g := flight.NewGroup[float64, int]()
 	for i := range 3 {
-		v, joined, err := g.Do(t.Context(), math.NaN(), 0, flight.Ops[int]{
-			Load: func(context.Context) (int, error) { return i, nil },
-			Done: func(int, error) { t.Error("NaN was stored") },
+		v, how, err := g.Do(t.Context(), math.NaN(), 0, flight.Ops[float64, int]{
+			Load: func(context.Context, float64) (int, error) { return i, nil },
+			Done: func(float64, int, error) { t.Error("NaN was stored") },
 		})
-		if v != i || joined || err != nil {
-			t.Errorf("%d, %v, %v", v, joined, err)
+		if v != i || how != flight.Flew || err != nil {
+			t.Errorf("%d, how %d, %v", v, how, err)
 		}
 	}
 }
@@ -234,12 +234,12 @@ func TestDoMany_OneLoadForAllThatNobodyLoads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := flight.NewGroup[string, int](), newValue()
 		s.m["have"] = 1
-		go g.Do(t.Context(), "other", 0, s.ops("other", func(context.Context) (int, error) { time.Sleep(time.Second); return 2, nil }))
+		go g.Do(t.Context(), "other", 0, s.ops(func(context.Context) (int, error) { time.Sleep(time.Second); return 2, nil }))
 		synctest.Wait()
 		var asked [][]string
 		keys := []string{"have", "xxx", "other", "bad", "yyyy"}
 		many := flight.ManyOps[string, int]{
-			Check: func(i int) (int, bool) { return s.ops(keys[i], nil).Check() },
+			Check: func(i int) (int, bool) { return s.ops(nil).Check(keys[i]) },
 			Load: func(_ context.Context, keys []string) func(int) (int, error) {
 				asked = append(asked, slices.Clone(keys))
 				time.Sleep(time.Millisecond)
@@ -251,7 +251,7 @@ func TestDoMany_OneLoadForAllThatNobodyLoads(t *testing.T) {
 					return len(key), nil
 				}
 			},
-			Done: func(key string, v int, err error) { s.ops(key, nil).Done(v, err) },
+			Done: func(key string, v int, err error) { s.ops(nil).Done(key, v, err) },
 		}
 		got := g.DoMany(t.Context(), keys, 0, many)
 		if got[0].V != 1 || got[1].V != 3 || got[2].V != 2 || !got[2].Joined || got[3].Err == nil || got[4].V != 4 || got[4].Joined {
@@ -274,14 +274,14 @@ func TestDoMany_CannotDeadlock(t *testing.T) {
 			Load: func(context.Context, []string) func(int) (int, error) {
 				return func(int) (int, error) { return 1, nil }
 			},
-			Done: func(key string, v int, err error) { s.ops(key, nil).Done(v, err) },
+			Done: func(key string, v int, err error) { s.ops(nil).Done(key, v, err) },
 		}
 		var wg sync.WaitGroup
 		for _, keys := range [][]string{{"a", "b", "c"}, {"c", "b", "a"}, {"b", "c", "a"}} {
 			for _, ctx := range []context.Context{context.Background(), t.Context()} {
 				wg.Go(func() {
 					many := many
-					many.Check = func(i int) (int, bool) { return s.ops(keys[i], nil).Check() }
+					many.Check = func(i int) (int, bool) { return s.ops(nil).Check(keys[i]) }
 					for i, r := range g.DoMany(ctx, keys, 0, many) {
 						if r.V != 1 || r.Err != nil {
 							t.Errorf("%s: %+v", keys[i], r)
@@ -320,7 +320,7 @@ func TestDoMany_AbnormalEnds(t *testing.T) {
 				}
 			}
 			wg.Wait()
-			if v, _, err := g.Do(t.Context(), "a", 0, s.ops("a", func(context.Context) (int, error) { return 5, nil })); v != 5 || err != nil {
+			if v, _, err := g.Do(t.Context(), "a", 0, s.ops(func(context.Context) (int, error) { return 5, nil })); v != 5 || err != nil {
 				t.Errorf("%s: the key does not work again: %d, %v", name, v, err)
 			}
 		})
@@ -338,7 +338,7 @@ func TestBlocked_OnlyWhileWaitingForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, s := flight.NewGroup[string, int](), newValue()
 		leader, follower := &task{}, &task{}
-		slow := s.ops("a", func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil })
+		slow := s.ops(func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil })
 		go g.Do(context.WithValue(t.Context(), flight.TaskKey{}, leader), "a", 0, slow)
 		synctest.Wait()
 		g.Do(context.WithValue(t.Context(), flight.TaskKey{}, follower), "a", 0, slow)

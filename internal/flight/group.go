@@ -27,167 +27,171 @@ type PanicError struct {
 
 func (e *PanicError) Error() string { return fmt.Sprintf("flight: load panicked: %v", e.Value) }
 
-// Ops is what Do does at which moment. Check, Done and Detached run under the key's lock.
-type Ops[V any] struct {
-	Check    func() (V, bool)                     // before a flight is joined or made: already there? nil: no
-	Load     func(ctx context.Context) (V, error) // the work: no lock
-	Done     func(v V, err error)                 // the end of a flight that is attached, also by its timeout: store it
-	Detached func()                               // the end of one that a Write has detached; nil: nothing
-	After    func(err error)                      // after either, without a lock, before anybody is woken; nil: nothing
+// Ops is what a Group does at which moment. It holds nothing of a single lookup, so it is made
+// once. Check, Done and Detached run under the key's lock.
+type Ops[K comparable, V any] struct {
+	Check    func(key K) (V, bool)                       // before a flight is joined or made: already there? nil: no
+	Load     func(ctx context.Context, key K) (V, error) // the work: no lock
+	Done     func(key K, v V, err error)                 // the end of a flight that is attached, also by its timeout: store it
+	Detached func(key K)                                 // the end of one that a Write has detached; nil: nothing
+	After    func(key K, err error)                      // after either, without a lock, before anybody is woken; nil: nothing
 }
+
+// How a Do came to its result.
+type How uint8
+
+const (
+	Flew   How = iota // by a flight of its own
+	Joined            // by one that was under way
+	Found             // by Check
+)
 
 // A Group runs one load per key at a time.
 type Group[K comparable, V any] struct {
-	calls *Table[K, call[V]]
+	calls *Table[K, call[K, V]]
 }
 
 // NewGroup returns a Group with nothing under way.
 func NewGroup[K comparable, V any]() *Group[K, V] {
-	return &Group[K, V]{calls: NewTable[K, call[V]]()}
+	return &Group[K, V]{calls: NewTable[K, call[K, V]]()}
 }
 
 // A call is one flight. done, v and err are written under the key's lock.
-type call[V any] struct {
+type call[K comparable, V any] struct {
+	group    *Group[K, V]
+	key      K
+	outer    load // the load inside which this one was asked for
 	ctx      *Shared
-	place    *ancestor
+	own      Shared // what ctx is, unless several calls share one
 	finished atomic.Bool
+	ended    atomic.Bool   // work that outlives its load may ask for the key again
 	done     chan struct{} // nil: nobody waits
 	v        V
 	err      error
 }
 
-// An ancestor is a load that the loads inside its context belong to.
-type ancestor struct {
-	group, key any
-	outer      *ancestor
-	ended      atomic.Bool // work that outlives its load may ask for the key again
-}
+// A load is a call of whatever Group.
+type load interface{ within() load }
 
-type ancestorKey struct{}
-
-func ancestors(ctx context.Context) *ancestor {
-	a, _ := ctx.Value(ancestorKey{}).(*ancestor)
-	return a
-}
+func (c *call[K, V]) within() load { return c.outer }
 
 // loads reports whether ctx belongs to a load of key that has not ended.
 func (g *Group[K, V]) loads(ctx context.Context, key K) bool {
-	for a := ancestors(ctx); a != nil; a = a.outer {
-		if a.group == any(g) && a.key == any(key) && !a.ended.Load() {
+	for l := loadOf(ctx); l != nil; l = l.within() {
+		if c, ok := l.(*call[K, V]); ok && c.group == g && c.key == key && !c.ended.Load() {
 			return true
 		}
 	}
 	return false
 }
 
-func (g *Group[K, V]) newCall(ctx context.Context, key K, timeout time.Duration) *call[V] {
-	c := &call[V]{place: &ancestor{group: g, key: key, outer: ancestors(ctx)}}
-	c.ctx = Share(context.WithValue(ctx, ancestorKey{}, c.place), timeout)
+func (g *Group[K, V]) newCall(ctx context.Context, key K, outer load, timeout time.Duration) *call[K, V] {
+	c := &call[K, V]{group: g, key: key, outer: outer}
+	c.ctx = &c.own
+	c.own.load = c
+	c.own.begin(ctx, timeout)
 	return c
 }
 
 // Do returns what ops.Check finds, else the result of the flight for key: the one under way,
-// which makes joined true, or a new one. It returns ctx.Err() as soon as ctx ends, and
-// ErrTimeout after timeout (0: none), whatever Load does. Done is not called if everybody
-// has left before.
+// or a new one. It returns ctx.Err() as soon as ctx ends, and ErrTimeout after timeout (0: none),
+// whatever Load does. Done is not called if everybody has left before.
 //
 // If ctx can never end and there is no timeout, Load runs on the caller's goroutine, and a
 // panic or Goexit in it is the caller's; everybody else gets a *PanicError.
-func (g *Group[K, V]) Do(ctx context.Context, key K, timeout time.Duration, ops Ops[V]) (v V, joined bool, err error) {
+func (g *Group[K, V]) Do(ctx context.Context, key K, timeout time.Duration, ops Ops[K, V]) (v V, how How, err error) {
 	if g.loads(ctx, key) {
-		return v, false, ErrLoop
+		return v, Flew, ErrLoop
 	}
 	inline := ctx.Done() == nil && timeout == 0
-	var c *call[V]
-	g.calls.With(key, func(cur *call[V]) *call[V] {
+	var c *call[K, V]
+	g.calls.With(key, func(cur *call[K, V]) *call[K, V] {
 		if ops.Check != nil {
 			found := false
-			if v, found = ops.Check(); found {
+			if v, found = ops.Check(key); found {
+				how = Found
 				return cur
 			}
 		}
 		// One whose timeout is just over is joined too: it will be finished in a moment, and
 		// what follows from that must not be passed over.
-		if joined = cur != nil && cur.ctx.hold(); joined {
-			c = cur
+		if cur != nil && cur.ctx.hold() {
+			c, how = cur, Joined
 		} else { // none, or one that everybody has left
-			c = g.newCall(ctx, key, timeout)
+			c = g.newCall(ctx, key, loadOf(ctx), timeout)
 		}
-		if c.done == nil && (joined || !inline) {
+		if c.done == nil && (how == Joined || !inline) {
 			c.done = make(chan struct{})
 		}
 		return c
 	})
 	switch {
-	case c == nil:
-		return v, false, nil
-	case joined:
+	case how == Found:
+	case how == Joined:
 		v, err = c.wait(ctx)
 	case inline:
-		g.run(key, c, ops, true)
+		g.run(c, ops, true)
 		v, err = c.v, c.err
 	default:
-		g.fly(key, c, ops)
+		g.fly(c, ops)
 		v, err = c.await(ctx)
 	}
-	return v, joined, err
+	return v, how, err
 }
 
 // Start begins a flight for key that nobody has to wait for, unless one is under way or
 // ops.Check finds something; it reports whether it did. The load has the values of ctx, but
 // is no part of the load or the task that ctx belongs to.
-func (g *Group[K, V]) Start(ctx context.Context, key K, timeout time.Duration, ops Ops[V]) bool {
-	var c *call[V]
-	g.calls.With(key, func(cur *call[V]) *call[V] {
+func (g *Group[K, V]) Start(ctx context.Context, key K, timeout time.Duration, ops Ops[K, V]) bool {
+	var c *call[K, V]
+	g.calls.With(key, func(cur *call[K, V]) *call[K, V] {
 		if cur != nil && cur.ctx.refs.Load() > 0 {
 			return cur
 		}
 		if ops.Check != nil {
-			if _, found := ops.Check(); found {
+			if _, found := ops.Check(key); found {
 				return cur
 			}
 		}
-		ctx = context.WithValue(ctx, ancestorKey{}, (*ancestor)(nil))
-		ctx = context.WithValue(ctx, TaskKey{}, nil)
-		c = g.newCall(ctx, key, timeout)
+		c = g.newCall(context.WithValue(ctx, TaskKey{}, nil), key, nil, timeout)
 		return c
 	})
 	if c == nil {
 		return false
 	}
-	g.fly(key, c, ops)
+	g.fly(c, ops)
 	return true
 }
 
 // fly runs c on a goroutine of its own, and ends it at its timeout.
-func (g *Group[K, V]) fly(key K, c *call[V], ops Ops[V]) {
+func (g *Group[K, V]) fly(c *call[K, V], ops Ops[K, V]) {
 	if _, timed := c.ctx.Deadline(); timed {
 		context.AfterFunc(c.ctx, func() {
 			if c.ctx.Err() == context.DeadlineExceeded {
 				var none V
-				g.finish(key, c, none, ErrTimeout, ops)
+				g.finish(c, none, ErrTimeout, ops)
 			}
 		})
 	}
-	go g.run(key, c, ops, false)
+	go g.run(c, ops, false)
 }
 
 // Write detaches the flight for key, then calls fn, under the key's lock. Who waits for the
 // flight still gets its result; who asks from now on does not.
 func (g *Group[K, V]) Write(key K, fn func()) {
-	g.calls.With(key, func(*call[V]) *call[V] {
+	g.calls.With(key, func(*call[K, V]) *call[K, V] {
 		fn()
 		return nil
 	})
 }
 
 // wait is await for those who wait for a load of others.
-func (c *call[V]) wait(ctx context.Context) (V, error) {
+func (c *call[K, V]) wait(ctx context.Context) (V, error) {
 	defer Blocked(ctx)()
 	return c.await(ctx)
 }
 
-func (c *call[V]) await(ctx context.Context) (v V, err error) {
+func (c *call[K, V]) await(ctx context.Context) (v V, err error) {
 	select {
 	case <-c.done:
 		return c.v, c.err
@@ -199,7 +203,7 @@ func (c *call[V]) await(ctx context.Context) (v V, err error) {
 
 // run does the work of c on this goroutine and ends it, however Load ends. inline: what is
 // abnormal goes on from here.
-func (g *Group[K, V]) run(key K, c *call[V], ops Ops[V], inline bool) {
+func (g *Group[K, V]) run(c *call[K, V], ops Ops[K, V], inline bool) {
 	var v V
 	var err error
 	returned := false
@@ -210,12 +214,12 @@ func (g *Group[K, V]) run(key K, c *call[V], ops Ops[V], inline bool) {
 			p = recover()
 			err = newPanicError(p)
 		}
-		g.finish(key, c, v, err, ops)
+		g.finish(c, v, err, ops)
 		if inline && p != nil {
 			panic(p) // from here the stack still shows where it came from
 		}
 	}()
-	v, err = ops.Load(c.ctx)
+	v, err = ops.Load(c.ctx, c.key)
 	returned = true
 }
 
@@ -229,7 +233,7 @@ func newPanicError(p any) *PanicError {
 
 // finish stores the result of c, if c is still attached, and wakes those who wait. The first
 // call counts: of the load, or of the timeout.
-func (g *Group[K, V]) finish(key K, c *call[V], v V, err error, ops Ops[V]) {
+func (g *Group[K, V]) finish(c *call[K, V], v V, err error, ops Ops[K, V]) {
 	if !c.finished.CompareAndSwap(false, true) {
 		return
 	}
@@ -238,19 +242,19 @@ func (g *Group[K, V]) finish(key K, c *call[V], v V, err error, ops Ops[V]) {
 		v, err = none, ErrTimeout
 	}
 	defer func() {
-		c.place.ended.Store(true)
+		c.ended.Store(true)
 		if c.done != nil {
 			close(c.done)
 		}
 	}()
-	g.calls.With(key, func(cur *call[V]) *call[V] {
+	g.calls.With(c.key, func(cur *call[K, V]) *call[K, V] {
 		c.v, c.err = v, err
 		switch {
 		case c.ctx.refs.Load() <= 0: // everybody has left
 		case cur == c:
-			c.err = guarded(err, func() { ops.Done(v, err) })
-		case ops.Detached != nil && key == key: // not so for NaN: see Table.With
-			ops.Detached()
+			c.err = guarded(err, func() { ops.Done(c.key, v, err) })
+		case ops.Detached != nil && c.key == c.key: // not so for NaN: see Table.With
+			ops.Detached(c.key)
 		}
 		if cur != c {
 			return cur
@@ -258,7 +262,7 @@ func (g *Group[K, V]) finish(key K, c *call[V], v V, err error, ops Ops[V]) {
 		return nil
 	})
 	if ops.After != nil {
-		ops.After(c.err)
+		ops.After(c.key, c.err)
 	}
 }
 

@@ -10,7 +10,7 @@ type ManyOps[K comparable, V any] struct {
 	Check    func(i int) (V, bool)                                      // for the i-th of the keys that were asked for
 	Load     func(ctx context.Context, keys []K) func(i int) (V, error) // the result for keys[i], which stays as it is
 	Done     func(key K, v V, err error)
-	Detached func()
+	Detached func(key K)
 }
 
 // A Result is what DoMany gives for one key.
@@ -25,7 +25,7 @@ type Result[V any] struct {
 // waits for that of others, so two calls that share keys never wait for each other.
 func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duration, ops ManyOps[K, V]) []Result[V] {
 	results := make([]Result[V], len(keys))
-	joined := make(map[int]*call[V])
+	joined := make(map[int]*call[K, V])
 	flown := &many[K, V]{group: g, ops: ops}
 	inline := ctx.Done() == nil && timeout == 0
 	flying, waiting := false, false
@@ -44,7 +44,7 @@ func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, timeout time.Duratio
 			results[i].Err = ErrLoop
 			continue
 		}
-		g.calls.With(key, func(cur *call[V]) *call[V] {
+		g.calls.With(key, func(cur *call[K, V]) *call[K, V] {
 			v, found := ops.Check(i)
 			switch {
 			case found:
@@ -90,18 +90,20 @@ type many[K comparable, V any] struct {
 	ops   ManyOps[K, V]
 	ctx   *Shared
 	keys  []K
-	calls []*call[V]
+	calls []*call[K, V]
 	at    []int // their places among the keys that DoMany was asked for
 }
 
-func (m *many[K, V]) add(ctx context.Context, at int, key K, timeout time.Duration, waits bool) *call[V] {
-	c := &call[V]{place: &ancestor{group: m.group, key: key, outer: ancestors(ctx)}}
+func (m *many[K, V]) add(ctx context.Context, at int, key K, timeout time.Duration, waits bool) *call[K, V] {
+	c := &call[K, V]{group: m.group, key: key, outer: loadOf(ctx)}
 	if m.ctx == nil {
-		m.ctx = Share(context.WithValue(ctx, ancestorKey{}, c.place), timeout)
+		m.ctx = &c.own
+		c.own.load = c
+		c.own.begin(ctx, timeout)
 	} else {
-		// The first place is the one in the context: chain the others behind it.
-		first := m.calls[0].place
-		c.place.outer, first.outer = first.outer, c.place
+		// The first call is the one in the context: chain the others behind it.
+		first := m.calls[0]
+		c.outer, first.outer = first.outer, c
 		m.ctx.refs.Add(1)
 	}
 	c.ctx = m.ctx
@@ -112,15 +114,12 @@ func (m *many[K, V]) add(ctx context.Context, at int, key K, timeout time.Durati
 	return c
 }
 
-func (m *many[K, V]) opsOf(key K) Ops[V] {
-	return Ops[V]{Done: func(v V, err error) { m.ops.Done(key, v, err) }, Detached: m.ops.Detached}
-}
-
 // finish ends every flight with its result.
 func (m *many[K, V]) finish(result func(i int) (V, error)) {
-	for i, key := range m.keys {
+	ops := Ops[K, V]{Done: m.ops.Done, Detached: m.ops.Detached}
+	for i, c := range m.calls {
 		v, err := result(i)
-		m.group.finish(key, m.calls[i], v, err, m.opsOf(key))
+		m.group.finish(c, v, err, ops)
 	}
 }
 

@@ -12,19 +12,42 @@ type Shared struct {
 	context.Context
 	cancel context.CancelFunc
 	refs   atomic.Int64 // 0: ended, for good
+	load   load         // whose context it is; nil: of something else
 }
 
 // Share returns a Shared that holds one reference. timeout 0: none.
 func Share(parent context.Context, timeout time.Duration) *Shared {
 	s := new(Shared)
+	s.begin(parent, timeout)
+	return s
+}
+
+func (s *Shared) begin(parent context.Context, timeout time.Duration) {
 	s.refs.Store(1)
-	parent = context.WithoutCancel(parent)
+	if parent.Done() != nil {
+		parent = context.WithoutCancel(parent)
+	}
 	if timeout > 0 {
 		s.Context, s.cancel = context.WithTimeout(parent, timeout)
 	} else {
 		s.Context, s.cancel = context.WithCancel(parent)
 	}
-	return s
+}
+
+type loadKey struct{}
+
+// Value finds the load, without a context of its own for it, and what the parent has.
+func (s *Shared) Value(key any) any {
+	if s.load != nil && key == (loadKey{}) {
+		return s.load
+	}
+	return s.Context.Value(key)
+}
+
+// loadOf returns the load that ctx belongs to; nil: none.
+func loadOf(ctx context.Context) load {
+	l, _ := ctx.Value(loadKey{}).(load)
+	return l
 }
 
 // Join takes a reference, until leave is called or ctx ends. ok is false if s has ended.
