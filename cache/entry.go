@@ -101,8 +101,11 @@ func (e *Entry[K, V]) Cost() time.Duration { return time.Duration(e.cost) * time
 // Garbage reports whether the entry is of no use any more, not even as a stale answer.
 func (e *Entry[K, V]) Garbage() bool { return e.expires != forever && e.garbageAt(now()) }
 
-func (e *Entry[K, V]) garbageAt(t time.Duration) bool {
-	return t >= e.expires && e.expires != forever && t >= after(e.expires, time.Duration(e.linger)*time.Second)
+func (e *Entry[K, V]) garbageAt(t time.Duration) bool { return t >= e.dies() && e.expires != forever }
+
+// dies returns from when on the entry is garbage.
+func (e *Entry[K, V]) dies() time.Duration {
+	return after(e.expires, time.Duration(e.linger)*time.Second)
 }
 
 // What uses holds: a count, and where the entry is.

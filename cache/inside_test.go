@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // The twin of the table is a map. Hashes are few, so that groups fill up and marks meet.
@@ -283,4 +285,30 @@ func TestEngine_AnUpdateKeepsTheUses(t *testing.T) {
 	if got := again.used(); got != 5 {
 		t.Errorf("%d uses after an update, want the 5 that the key had", got)
 	}
+}
+
+// The broom may rest only while nothing can have died, also if the table grew on its way.
+func TestEngine_TheBroomMissesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := NewStore[int, int](-1, 2_047) // one shard
+		sh := &s.(*engine[int, int]).shards[0]
+		for i := range 20_000 {
+			life := time.Duration(0)
+			if i%97 == 0 {
+				life = time.Duration(1+i*7919%1_000) * time.Millisecond
+			}
+			if i%1_000 == 999 {
+				s.Clear() // so that it grows again
+			}
+			s.Set(NewEntry(i, i, 1, 0, life))
+			time.Sleep(time.Millisecond)
+			for g := range sh.table.Load().groups {
+				for at := range groupSize {
+					if e := sh.table.Load().groups[g].entry[at].Load(); e != nil && e.dies() < sh.broom.soonest {
+						t.Fatalf("after Set %d: an entry dies at %v, the broom rests until %v", i, e.dies(), sh.broom.soonest)
+					}
+				}
+			}
+		}
+	})
 }

@@ -20,8 +20,8 @@ type shard[K comparable, V any] struct {
 	main    queue[K, V] // its front is the hand of the clock
 	sketch  sketch
 	climber *climber
-	swept   int    // the place that was looked at last for garbage
 	dice    uint64 // see contest
+	broom   broom
 	_       [64]byte
 }
 
@@ -40,7 +40,7 @@ func (sh *shard[K, V]) clear() (weight, items int64) {
 	sh.window.begin()
 	sh.main.begin()
 	sh.sketch = sketch{}
-	sh.swept = 0
+	sh.broom = broom{soonest: forever, next: forever}
 	return weight, items
 }
 
@@ -54,11 +54,11 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 	t := sh.table.Load()
 	if t.full() {
 		t = t.rebuilt()
-		sh.table.Store(t)
-		sh.fitSketch(t)
+		sh.publish(t)
 	}
 	e.place(false, 0)
 	t.insert(e)
+	sh.broom.note(e.dies())
 	sh.window.push(e)
 	sh.sketch.keys = max(t.taken, len(sh.sketch.words)/2)
 	sh.sketch.add(e.hash, 1)
@@ -69,6 +69,13 @@ func (sh *shard[K, V]) insert(e *Entry[K, V]) {
 		oldest.place(true, oldest.used())
 		sh.main.push(oldest)
 	}
+}
+
+// publish gives the shard a table that was built anew.
+func (sh *shard[K, V]) publish(t *table[K, V]) {
+	sh.table.Store(t)
+	sh.fitSketch(t)
+	sh.broom.restart()
 }
 
 // fitSketch gives a table that has grown a sketch of its size, if it has one.
@@ -97,6 +104,7 @@ func (sh *shard[K, V]) beginSketch(t *table[K, V]) {
 func (sh *shard[K, V]) replace(old, e *Entry[K, V]) {
 	e.place(old.isInMain(), old.used())
 	sh.table.Load().replace(old, e)
+	sh.broom.note(e.dies())
 	sh.queueOf(old).replace(old, e)
 }
 
@@ -113,8 +121,7 @@ func (sh *shard[K, V]) remove(e *Entry[K, V]) {
 	sh.queueOf(e).remove(e)
 	if t.sparse() {
 		t = t.rebuilt()
-		sh.table.Store(t)
-		sh.fitSketch(t)
+		sh.publish(t)
 	}
 }
 
@@ -187,24 +194,6 @@ func (sh *shard[K, V]) drop(e *Entry[K, V]) *Entry[K, V] {
 	}
 	sh.remove(e)
 	return e
-}
-
-// sweptPerSet is how many places a Set looks at for garbage: each is a cache miss. With one it
-// would never be done where all that is set is new.
-const sweptPerSet = 4
-
-// sweep looks at the next places for garbage and takes it away, so that what has expired
-// together gives its memory back under whatever traffic there is.
-func (sh *shard[K, V]) sweep(t time.Duration) (weight, items int64) {
-	for range sweptPerSet {
-		groups := sh.table.Load().groups
-		sh.swept = (sh.swept + 1) % (len(groups) * groupSize)
-		if e := groups[sh.swept/groupSize].entry[sh.swept%groupSize].Load(); e != nil && e.garbageAt(t) {
-			sh.remove(e)
-			weight, items = weight+e.Weight(), items+1
-		}
-	}
-	return weight, items
 }
 
 // A queue is a ring of entries through their own links.
