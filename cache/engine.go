@@ -106,7 +106,7 @@ func (s *engine[K, V]) Set(e *Entry[K, V]) bool {
 	s.climber.miss(hash)
 	for !s.put(sh, e) {
 		// This shard has nothing to give: the room is in others.
-		if !s.makeRoom(sh) {
+		if !s.makeRoom(sh, e.Weight()) {
 			runtime.Gosched() // somebody has reserved it and is about to come in
 		}
 	}
@@ -143,7 +143,7 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 		if n := int64(len(s.shards)); n > 1 && sh.window.weight+sh.main.weight < s.bytes.Load()/n/2 {
 			return false
 		}
-		victim := sh.evict(t)
+		victim := sh.evict(weight, t)
 		if victim == nil {
 			return false
 		}
@@ -153,7 +153,7 @@ func (s *engine[K, V]) put(sh *shard[K, V], e *Entry[K, V]) bool {
 }
 
 // makeRoom evicts one entry of another shard than sh, each time of the next one.
-func (s *engine[K, V]) makeRoom(sh *shard[K, V]) bool {
+func (s *engine[K, V]) makeRoom(sh *shard[K, V], weight int64) bool {
 	first := s.turn.Add(1)
 	for i := range uint32(len(s.shards)) {
 		other := &s.shards[(first+i)%uint32(len(s.shards))]
@@ -161,7 +161,7 @@ func (s *engine[K, V]) makeRoom(sh *shard[K, V]) bool {
 			continue
 		}
 		other.mu.Lock()
-		victim := other.evict(now())
+		victim := other.evict(weight, now())
 		other.mu.Unlock()
 		if victim != nil {
 			s.evicted.Add(1)

@@ -125,8 +125,9 @@ func (sh *shard[K, V]) remove(e *Entry[K, V]) {
 	}
 }
 
-// evict removes the entry that is worth least and returns it; nil: there is none.
-func (sh *shard[K, V]) evict(t time.Duration) *Entry[K, V] {
+// evict removes the entry that is worth least and returns it; nil: there is none. room is what is
+// wanted for a newcomer.
+func (sh *shard[K, V]) evict(room int64, t time.Duration) *Entry[K, V] {
 	if sh.sketch.words == nil { // while there is room for all nobody competes
 		sh.beginSketch(sh.table.Load())
 	}
@@ -135,7 +136,7 @@ func (sh *shard[K, V]) evict(t time.Duration) *Entry[K, V] {
 		return nil
 	case sh.main.items == 0:
 		return sh.drop(sh.window.front())
-	case sh.window.items == 0 || sh.window.weight < sh.windowSize():
+	case sh.window.items == 0 || sh.window.weight+room <= sh.windowSize():
 		return sh.drop(sh.victim(t))
 	}
 	candidate, victim := sh.window.front(), sh.victim(t)

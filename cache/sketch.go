@@ -1,20 +1,20 @@
 package cache
 
 // A sketch remembers how often keys were used, approximately, also those that are not here: a
-// count-min sketch of 4-bit counters (Cormode and Muthukrishnan, 2005), four for a key, all in one
-// word, so that it costs one cache miss. It is touched by misses and evictions only, and does not
-// exist before the first eviction.
+// count-min sketch of 4-bit counters (Cormode and Muthukrishnan, 2005), one for a key in each of
+// four rows. All four in one word cost a cache miss less and 0.2 points of the hit ratio. It is
+// touched by misses and evictions only, and does not exist before the first eviction.
 type sketch struct {
-	words []uint64 // a power of two, or none; sixteen counters each
+	words []uint64 // a power of two, or none; sixteen counters each, a quarter for each row
 	keys  int      // that are here
 	added int      // since the counters were halved
 }
 
 const (
-	perKey      = 4
+	perKey      = 4 // rows
 	counterBits = 4
 	counterMax  = 1<<counterBits - 1
-	resetPerKey = 10 // additions for each key, after which the past is halved
+	resetPerKey = 8 // additions for each key, after which the past is halved; 6 and 14 lose a point of the traces in bench
 )
 
 func (s *sketch) begin(keys int) {
@@ -25,13 +25,17 @@ func (s *sketch) begin(keys int) {
 	s.words, s.keys, s.added = make([]uint64, words), words, 0
 }
 
-// locate returns the word of a hash and the shifts of its counters in it, one in each quarter.
-func (s *sketch) locate(hash uint64) (word *uint64, shifts [perKey]uint64) {
-	hash *= 0x9E3779B97F4A7C15 // the table has used the same bits: spread them anew
-	for i := range shifts {
-		shifts[i] = (uint64(i)*perKey + hash>>(2*i)&(perKey-1)) * counterBits
+// locate returns the words and shifts of a hash's counters: one in each quarter of the sketch.
+func (s *sketch) locate(hash uint64) (at [perKey]uint32, shift [perKey]uint8) {
+	row := uint64(len(s.words) / perKey)
+	for i := range at {
+		hash *= 0x9E3779B97F4A7C15 // the table has used the same bits: spread them anew, for each row
+		h := hash >> 24
+		at[i] = uint32(uint64(i)*row + h>>4&(row-1))
+		shift[i] = uint8(h & 15 * counterBits)
+		hash ^= hash >> 32
 	}
-	return &s.words[hash>>32&uint64(len(s.words)-1)], shifts
+	return at, shift
 }
 
 // add counts n uses.
@@ -39,10 +43,11 @@ func (s *sketch) add(hash uint64, n int) {
 	if s.words == nil {
 		return
 	}
-	word, shifts := s.locate(hash)
-	for _, shift := range shifts {
-		old := *word >> shift & counterMax
-		*word += (min(old+uint64(n), counterMax) - old) << shift
+	at, shift := s.locate(hash)
+	for i := range at {
+		word := &s.words[at[i]]
+		old := *word >> shift[i] & counterMax
+		*word += (min(old+uint64(n), counterMax) - old) << shift[i]
 	}
 	if s.added += n; s.added >= resetPerKey*s.keys {
 		s.halve()
@@ -59,10 +64,10 @@ func (s *sketch) halve() {
 
 // estimate returns how often a key was used: seldom too little, sometimes too much.
 func (s *sketch) estimate(hash uint64) int {
-	word, shifts := s.locate(hash)
+	at, shift := s.locate(hash)
 	least := uint64(counterMax)
-	for _, shift := range shifts {
-		least = min(least, *word>>shift&counterMax)
+	for i := range at {
+		least = min(least, s.words[at[i]]>>shift[i]&counterMax)
 	}
 	return int(least)
 }
