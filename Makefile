@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 # The race detector needs cgo, and cgo a C compiler.
 RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $(firstword $(shell go env CC)) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help test bench fuzz lint fmt api ci
+.PHONY: help test engines bench fuzz lint fmt api ci
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,11 @@ test: ## every test of every module, with the race detector where cgo is there
 		(cd $$m && go test $(RACE) -shuffle=on ./...); done
 	@set -e; for m in $(MODULES); do echo "== allocation gates, without the race detector ($$m)"; \
 		(cd $$m && go test -run '^TestAllocs' ./...); done
+
+engines: ## the tests of cache on both engines, on one and four processors, and on 32 bits
+	go test -shuffle=on -cpu 1,4 ./cache/...
+	go test $(RACE) -shuffle=on -cpu 4 ./cache -ristretto
+	GOARCH=386 CGO_ENABLED=0 go test ./cache/... ./internal/...
 
 bench: ## the benchmarks, ours beside others'
 	go test -C bench -run '^$$' -bench . -benchmem ./...
@@ -45,4 +50,4 @@ api: ## write api/*.txt anew after a meant change of an exported API
 ci: ## what the build server runs
 	@set -e; step() { start=$$(date +%s); echo; echo "#### make $$*"; $(MAKE) --no-print-directory "$$@"; \
 		echo "#### make $$*: $$(( $$(date +%s) - start )) s"; }; \
-		step lint; step test; step fuzz FUZZTIME=3s
+		step lint; step test; step engines; step fuzz FUZZTIME=3s

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/cache/ristrettostore"
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 )
 
@@ -17,13 +20,38 @@ func TestMain(m *testing.M) { leaktest.Main(m) }
 
 var errDown = errors.New("the source is down")
 
+var onRistretto = flag.Bool("ristretto", false, "run the tests on cache/ristrettostore, but those of the bounds and for goroutines at rest")
+
+// longTime is far beyond every TTL. Not so far that ristretto's ticker, which goes once in some
+// years, has work to do.
+const longTime = 3 * 365 * 24 * time.Hour
+
 func newCache[K comparable, V any](t testing.TB, cfg cache.Config[K, V]) *cache.Cache[K, V] {
 	t.Helper()
+	if *onRistretto && cfg.Store == nil {
+		if cfg.MaxItems != 0 || cfg.MaxBytes != 0 {
+			t.Skip("it is about the bounds of the built-in engine")
+		}
+		store, err := ristrettostore.New[K, V](ristrettostore.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = store.Close(context.Background()) })
+		cfg.Store = store
+	}
 	c, err := cache.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// restsOnly skips what holds for the built-in engine: ristretto has goroutines until it is closed.
+func restsOnly(t *testing.T) {
+	t.Helper()
+	if *onRistretto {
+		t.Skip("ristretto has goroutines of its own")
+	}
 }
 
 // source is a loader of numbers whose answers and pace the test decides.

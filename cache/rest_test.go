@@ -48,6 +48,7 @@ func TestC1_WithoutCloneTheValueIsShared(t *testing.T) {
 }
 
 func TestZ1_NothingRunsBetweenCalls(t *testing.T) {
+	restsOnly(t)
 	before := leaktest.Running()
 	c := newCache(t, cache.Config[string, int]{
 		Load: (&source{}).load, TTL: time.Millisecond, StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, EarlyRefresh: 1, NegativeTTL: time.Hour, LoadTimeout: time.Hour,
@@ -87,6 +88,7 @@ func TestZ2_ADroppedCacheIsCollected(t *testing.T) {
 
 // A hundred thousand flights that everybody leaves keep no goroutine and no flight.
 func TestZ1_CancelledFlightsLeaveNothing(t *testing.T) {
+	restsOnly(t)
 	before := leaktest.Running()
 	c := newCache(t, cache.Config[int, int]{Load: func(ctx context.Context, _ int) (int, error) {
 		<-ctx.Done()
