@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -201,25 +202,19 @@ func (s *Store) Digest(ctx context.Context) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copyOf returns a Store on a copy of the seeded file, so that one variant's indexes and
-// writes are not another's.
-func copyOf(seeded, dir, name string, products int, rtt time.Duration) (*Store, error) {
-	path := filepath.Join(dir, name+".sqlite")
+// copyFile copies the seeded file to one of the variant's own in dir, so that one variant's
+// indexes and writes are not another's, and returns its path.
+func copyFile(seeded, dir, name string) (path string, err error) {
+	path = filepath.Join(dir, name+".sqlite")
 	from, err := os.Open(seeded)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer from.Close()
 	to, err := os.Create(path)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if _, err := io.Copy(to, from); err != nil {
-		_ = to.Close()
-		return nil, err
-	}
-	if err := to.Close(); err != nil {
-		return nil, err
-	}
-	return Open(path, products, rtt), nil
+	_, err = io.Copy(to, from)
+	return path, errors.Join(err, to.Close())
 }

@@ -81,20 +81,28 @@ func (r *Result) Quantile(kind string, q float64) (d time.Duration, ok bool) {
 	return quantile(r.Samples(kind), q)
 }
 
-// Lag returns a quantile of how much later than intended the actions were started.
-func (r *Result) Lag(q float64) (d time.Duration, ok bool) { return quantile(r.lags, q) }
+// Lag returns the nearest-rank quantile of how much later than intended actions were started. It
+// says how good the generator was, and so is given however few they were.
+func (r *Result) Lag(q float64) time.Duration {
+	if len(r.lags) == 0 {
+		return 0
+	}
+	return r.lags[rank(len(r.lags), q)-1]
+}
 
 // beyond is how many samples have to lie beyond a quantile.
 const beyond = 10
 
 func quantile(sorted []time.Duration, q float64) (time.Duration, bool) {
-	n := len(sorted)
-	rank := max(int(math.Ceil(q*float64(n)-1e-9)), 1) // 0.95*200 is a bit more than 190
-	if n-rank < beyond {
+	n := rank(len(sorted), q)
+	if len(sorted)-n < beyond {
 		return 0, false
 	}
-	return sorted[rank-1], true
+	return sorted[n-1], true
 }
+
+// rank is the nearest one, from 1 on. 0.95*200 is a bit more than 190.
+func rank(n int, q float64) int { return max(int(math.Ceil(q*float64(n)-1e-9)), 1) }
 
 // Only returns the samples of some kinds, and nothing else of r.
 func (r *Result) Only(kinds ...string) *Result {
