@@ -24,6 +24,7 @@ import (
 type Child struct {
 	Target
 	cmd  *exec.Cmd
+	data string
 	mu   sync.Mutex // one question at a time
 	in   io.WriteCloser
 	out  *bufio.Reader
@@ -66,7 +67,7 @@ func startChild(ctx context.Context, o Options, cores Cores, dir, seeded, name s
 	cmd := exec.Command(binary, "serve", "-child", "-data", data, "-addr", "127.0.0.1:0", "-variant", name,
 		"-products", strconv.Itoa(o.products), "-rtt", o.rtt.String(), "-with", o.on.String())
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GOMAXPROCS="+strconv.Itoa(max(len(cores.Server), 1)))
-	c := &Child{cmd: cmd, errs: new(strings.Builder)}
+	c := &Child{cmd: cmd, data: data, errs: new(strings.Builder)}
 	cmd.Stderr = c.errs
 	if c.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -83,6 +84,9 @@ func startChild(ctx context.Context, o Options, cores Cores, dir, seeded, name s
 	first, err := c.ask(ctx, "counters") // it answers once it listens
 	if err != nil {
 		c.Close()
+		if said := strings.TrimSpace(c.errs.String()); said != "" && ctx.Err() == nil {
+			err = errors.New(said)
+		}
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	c.Addr = first.Addr
@@ -121,13 +125,14 @@ func (c *Child) digest(ctx context.Context) (string, error) {
 	return answer.Digest, err
 }
 
-// Close ends the child, by force if it does not end by itself.
+// Close ends the child, by force if it does not end by itself, and removes its data.
 func (c *Child) Close() {
 	_, _ = fmt.Fprintln(c.in, "quit")
 	_ = c.in.Close()
 	kill := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
 	_ = c.cmd.Wait()
+	removeData(c.data)
 }
 
 // serveChild is the other side of a Child.
@@ -147,6 +152,7 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 		answer := v.counters()
 		switch lines.Text() {
 		case "quit":
+			_ = v.server.Close() // nobody waits for what is under way
 			v.Close()
 			return nil
 		case "digest":
@@ -159,6 +165,7 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 		}
 	}
 	// The driver is gone without a word, so nobody else will clear up.
+	_ = v.server.Close()
 	v.Close()
 	return os.RemoveAll(filepath.Dir(o.data))
 }

@@ -131,7 +131,11 @@ func TestQueriesPerAction(t *testing.T) {
 
 // After asks the database exactly what a perfect cache would.
 func TestOracle(t *testing.T) {
-	for seed := range uint64(3) {
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		v := shop(t, []string{"after", ristrettoName}[seed%2], AllOn())
 		c := newTestClient(t, v)
 		w, perfect := NewWorkload(testProducts, seed), newOracle(testProducts)

@@ -11,7 +11,6 @@ import (
 	"io"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -202,19 +201,25 @@ func (s *Store) Digest(ctx context.Context) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copyFile copies the seeded file to one of the variant's own in dir, so that one variant's
-// indexes and writes are not another's, and returns its path.
+// copyFile copies the seeded file to one of its own in dir, so that one shop's indexes and writes
+// are not another's, and returns its path.
 func copyFile(seeded, dir, name string) (path string, err error) {
-	path = filepath.Join(dir, name+".sqlite")
 	from, err := os.Open(seeded)
 	if err != nil {
 		return "", err
 	}
 	defer from.Close()
-	to, err := os.Create(path)
+	to, err := os.CreateTemp(dir, name+"-*.sqlite")
 	if err != nil {
 		return "", err
 	}
 	_, err = io.Copy(to, from)
-	return path, errors.Join(err, to.Close())
+	return to.Name(), errors.Join(err, to.Close())
+}
+
+// removeData removes a database with the log and the index that SQLite keeps beside it.
+func removeData(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(path + suffix)
+	}
 }
