@@ -105,8 +105,8 @@ func TestServe(t *testing.T) {
 	}()
 	_, rest, _ := strings.Cut(<-printed, "is served at ")
 	url, _, _ := strings.Cut(rest, ",")
-	code, text, stderr, _ := shell(t, t.Context(), "load", "-url", url, "-products", "96", "-variant", "tuned", "-d", "1s", "-rate", "50")
-	if code != exitOK || !strings.Contains(text, "offered 50 actions/s") || !strings.Contains(text, "reads") {
+	code, text, stderr, _ := shell(t, t.Context(), "load", "-url", url, "-products", "96", "-variant", "tuned", "-d", "300ms", "-rate", "100")
+	if code != exitOK || !strings.Contains(text, "offered 100 actions/s") || !strings.Contains(text, "reads") {
 		t.Errorf("load: exit %d, %s%s", code, text, stderr)
 	}
 	res, err := http.Get(url + "/products/1")

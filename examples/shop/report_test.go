@@ -22,7 +22,7 @@ func goldenReport() *Report {
 		Schema: schemaVersion, Revision: "0123456789ab", Started: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Seconds: 71.5,
 		Flags: []string{"-seed", "7"}, Seed: 7, Database: "SQLite, synchronous=OFF: the disk is not what is measured",
 		Data: "2 400 products, 12 000 reviews, SQLite, seed 7", Layers: "cache",
-		Host: Host{System: "linux/amd64", CPU: "Example <fast> & wide", Kernel: "6.0", Go: "go1.26.0", Cores: 2, Split: "server 1, generator 1 cores, pinned", LoadBefore: &load, LoadAfter: &later, Foreign: &foreign},
+		Host:   Host{System: "linux/amd64", CPU: "Example <fast> & wide", Kernel: "6.0", Go: "go1.26.0", Cores: 2, Split: "server 1, generator 1 cores, pinned", LoadBefore: &load, LoadAfter: &later, Foreign: &foreign},
 		Checks: Checks{Compared: 1_000, Of: 1_000, ComparedBefore: 150, Stale: Staleness{Writes: 300, Reads: 412}},
 		Cold:   []ColdReport{{"after", 2_000, 0.84, percentile(0.9)}},
 		Limits: []LimitReport{{"after", 4_200}},

@@ -94,6 +94,7 @@ func TestR1_CoresAreSplit(t *testing.T) {
 
 // A generator that is slowed down makes its phase invalid, and the report says so.
 func TestR2_ALateGeneratorMakesThePhaseInvalid(t *testing.T) {
+	t.Parallel()
 	s := fakeSide(t, http.NotFoundHandler())
 	slow := func(int) load.Action {
 		time.Sleep(5 * time.Millisecond) // at 1,000 a second
@@ -192,6 +193,7 @@ func TestR4_PercentilesNeedSamples(t *testing.T) {
 }
 
 func TestR4_BeforeGetsATenth(t *testing.T) {
+	t.Parallel()
 	d := testDrive(t, Options{})
 	all := d.testSides(t, "before", "tuned")
 	if err := d.offer(t.Context(), all); err != nil {
@@ -238,6 +240,7 @@ func TestR5_FailuresAreNoThroughput(t *testing.T) {
 }
 
 func TestR6_WarmUpIsByCount(t *testing.T) {
+	t.Parallel()
 	for name, want := range map[string]int{"before": 30, "tuned": 500, "after": 10_000, "peers": 10_000, ristrettoName: 10_000} {
 		if got := warmUpActions(name); got != want {
 			t.Errorf("%s: %d actions, want %d", name, got, want)
@@ -350,6 +353,7 @@ func TestR7_TheDocumentIsLookedAt(t *testing.T) {
 
 // The probe sees a page that is older than its own last write, and never one that is not.
 func TestR9_TheProbeSeesOldPrices(t *testing.T) {
+	t.Parallel()
 	for name, stale := range map[string]bool{"right": false, "wrong": true} {
 		var mu sync.Mutex
 		old := map[string]string{}

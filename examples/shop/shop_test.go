@@ -101,6 +101,7 @@ func action(kind Kind) Action {
 
 // What each kind of action asks the database, in each variant: exact, on any machine.
 func TestQueriesPerAction(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		variant string
 		on      Switches
@@ -131,6 +132,7 @@ func TestQueriesPerAction(t *testing.T) {
 
 // After asks the database exactly what a perfect cache would.
 func TestOracle(t *testing.T) {
+	t.Parallel()
 	seeds := uint64(3)
 	if testing.Short() {
 		seeds = 1
@@ -175,7 +177,11 @@ func TestHundredMissesAreOneLoad(t *testing.T) {
 // No read shows an older price than the last one that was acknowledged, on a product's page or
 // in a list: 10,000 interleaved reads and writes by 16 clients.
 func TestR9_NoStaleReads(t *testing.T) {
+	t.Parallel()
 	for name, operations := range map[string]int64{"after": 10_000, ristrettoName: 2_000, "peers": 10_000} {
+		if testing.Short() {
+			operations /= 5
+		}
 		s, err := checkStale(t.Context(), shop(t, name, AllOn()).Target(), testProducts, 1, int(operations))
 		if err != nil || s.Stale != 0 || s.Reads+s.Writes != operations || s.Writes < operations/5 {
 			t.Errorf("%s: %+v, %v", name, s, err)
@@ -185,6 +191,7 @@ func TestR9_NoStaleReads(t *testing.T) {
 
 // All variants answer alike and leave the same database behind, with every switch off too.
 func TestR8_VariantsAreAlike(t *testing.T) {
+	t.Parallel()
 	variants := []Target{
 		shop(t, "before", nil).Target(), shop(t, "tuned", nil).Target(), shop(t, "peers", nil).Target(), shop(t, "after", AllOn()).Target(),
 		shop(t, "after", Switches{}).Target(), shop(t, ristrettoName, AllOn()).Target(),
@@ -194,8 +201,12 @@ func TestR8_VariantsAreAlike(t *testing.T) {
 		on[name] = false
 		variants = append(variants, shop(t, "after", on).Target())
 	}
-	n, err := verifyAlike(t.Context(), variants, testProducts, 2, alikeActions)
-	if n != alikeActions || err != nil {
+	actions := alikeActions
+	if testing.Short() {
+		actions /= 2
+	}
+	n, err := verifyAlike(t.Context(), variants, testProducts, 2, actions)
+	if n != actions || err != nil {
 		t.Errorf("%d compared: %v", n, err)
 	}
 }
@@ -225,6 +236,7 @@ func record(next http.Handler, f func(r *http.Request, body string) string) http
 
 // The checks are themselves checked: each kind of wrong variant is found.
 func TestR8_WrongVariantsAreFound(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		spoil func(next http.Handler) http.Handler
 		want  string
@@ -254,6 +266,7 @@ func TestR8_WrongVariantsAreFound(t *testing.T) {
 }
 
 func TestR9_StaleReadsAreFound(t *testing.T) {
+	t.Parallel()
 	for _, of := range []string{"/products/", "/categories/"} {
 		var mu sync.Mutex
 		old := map[string]string{}
