@@ -164,7 +164,7 @@ func TestAblate(t *testing.T) {
 
 // The parts of -full, in miniature: they are too slow for a test together with all the rest.
 func TestFull(t *testing.T) {
-	if testing.Short() {
+	if quick() {
 		t.Skip("it looks for the highest rate, which takes seconds")
 	}
 	d := testDrive(t, Options{})

@@ -74,7 +74,7 @@ var spoilers = map[string]Wrap{
 	}),
 }
 
-var miniature = []string{"-products", "240", "-rounds", "2", "-d", "200ms", "-checks", "60", "-warm", "50"}
+var miniature = []string{"-products", "240", "-rounds", "2", "-d", "200ms", "-checks", "60", "-warm", "50", "-rate", "400"}
 
 func mini(t *testing.T, more ...string) (args []string, dir string) {
 	dir = filepath.Join(t.TempDir(), "report")
@@ -89,7 +89,7 @@ func TestDemo(t *testing.T) {
 	}
 	args, dir := mini(t, "-products", "96", "-rounds", "1", "-readme", readme, "-with", "cache,compress", "-variants", "before,tuned,after")
 	columns := 3
-	if !testing.Short() {
+	if !quick() {
 		args, columns = append(args, "-variants", "before,tuned,peers,after", "-engine", "ristretto"), 5
 	}
 	code, stdout, stderr, left := shell(t, t.Context(), args...)
@@ -165,7 +165,7 @@ func TestWrongVariantsFail(t *testing.T) {
 	} {
 		t.Setenv(spoilEnv, spoil)
 		for _, command := range []string{"verify", "demo"} {
-			if testing.Short() && (command == "demo") != (spoil == "500, later") {
+			if quick() && (command == "demo") != (spoil == "500, later") {
 				continue // verify is what the run does first
 			}
 			args, _ := mini(t, "-variants", "tuned,after", "-products", "96", "-with", "cache") // plain bodies, to be spoilt
@@ -192,7 +192,7 @@ func TestWrongVariantsFail(t *testing.T) {
 func TestR12_InterruptLeavesNothing(t *testing.T) {
 	phases := []string{"old price", "round 1 of 2: after", "answer alike", "warm-up", "round 1 of 2: before", "round 2 of 2: tuned"}
 	variants := []string{"before", "tuned", "after"}
-	if testing.Short() {
+	if quick() {
 		phases, variants = phases[:2], variants[1:]
 	}
 	for _, phase := range phases {

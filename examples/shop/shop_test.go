@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 
 const testProducts = 240
 
+// quick tests say less: of fewer actions, seeds, and phases.
+func quick() bool { return testing.Short() || slow }
+
 // testData is the file of the seeded shop, made once.
 var testData = sync.OnceValues(func() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "shop-test-")
@@ -179,8 +182,8 @@ func TestHundredMissesAreOneLoad(t *testing.T) {
 func TestR9_NoStaleReads(t *testing.T) {
 	t.Parallel()
 	for name, operations := range map[string]int64{"after": 10_000, ristrettoName: 2_000, "peers": 10_000} {
-		if testing.Short() {
-			operations /= 5
+		if quick() {
+			operations /= 8
 		}
 		s, err := checkStale(t.Context(), shop(t, name, AllOn()).Target(), testProducts, 1, int(operations))
 		if err != nil || s.Stale != 0 || s.Reads+s.Writes != operations || s.Writes < operations/5 {
@@ -202,7 +205,7 @@ func TestR8_VariantsAreAlike(t *testing.T) {
 		variants = append(variants, shop(t, "after", on).Target())
 	}
 	actions := alikeActions
-	if testing.Short() {
+	if quick() {
 		actions /= 2
 	}
 	n, err := verifyAlike(t.Context(), variants, testProducts, 2, actions)
