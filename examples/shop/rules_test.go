@@ -110,7 +110,7 @@ func TestR2_ALateGeneratorMakesThePhaseInvalid(t *testing.T) {
 	}
 	s.report.Rounds = []RoundReport{{Open: p}}
 	report := Report{Variants: []VariantReport{*s.report}}
-	if notes := strings.Join(report.notes(), "\n"); !strings.Contains(notes, "the generator was late") {
+	if notes := strings.Join(report.notes(), "\n"); !strings.Contains(notes, "INVALID   times of fake, round 1: the generator was late") {
 		t.Errorf("the report does not say it:\n%s", notes)
 	}
 }

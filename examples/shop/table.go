@@ -118,6 +118,13 @@ func (r *Report) notes() (lines []string) {
 	for _, failed := range c.Failed {
 		lines = append(lines, "FAILED    "+failed)
 	}
+	for _, v := range r.Variants {
+		for i, round := range v.Rounds {
+			if round.Open.Invalid != "" {
+				lines = append(lines, fmt.Sprintf("INVALID   times of %s, round %d: %s", v.Name, i+1, round.Open.Invalid))
+			}
+		}
+	}
 	var all []*VariantReport
 	for i := range r.Variants {
 		all = append(all, &r.Variants[i])
