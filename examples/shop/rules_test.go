@@ -2,13 +2,16 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -385,6 +388,28 @@ func TestR9_TheProbeSeesOldPrices(t *testing.T) {
 		if r.exact(Options{}); (len(r.Checks.Failed) > 0) != stale {
 			t.Errorf("%s: the run: %v", name, r.Checks.Failed)
 		}
+	}
+}
+
+// One version below the last is as stale as a hundred.
+func TestR9_TheProbeSeesEveryOldPrice(t *testing.T) {
+	version := regexp.MustCompile(`"price":1(\d{6})`)
+	p := NewProbe(t.Context(), spoilt(t, func(next http.Handler) http.Handler {
+		return record(next, func(_ *http.Request, body string) string {
+			return version.ReplaceAllStringFunc(body, func(price string) string {
+				n, _ := strconv.Atoi(strings.TrimPrefix(price, `"price":`))
+				return fmt.Sprintf(`"price":%d`, n-1)
+			})
+		})
+	}), testProducts)
+	defer p.Close()
+	for range 6 {
+		if err := p.cycle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p.seen.Reads != 6 || p.seen.Stale != 6 {
+		t.Errorf("%+v", p.seen)
 	}
 }
 
