@@ -71,18 +71,20 @@ func TestB1_UsageIsHeap(t *testing.T) {
 
 func weighs[V any](t *testing.T, n int, value func(i int) V) {
 	t.Helper()
-	c := newCache(t, cache.Config[string, V]{MaxBytes: 1 << 40})
+	// Not all find room: what an engine needs to choose is part of the heap too.
+	room := n - n/50
+	c := newCache(t, cache.Config[string, V]{MaxBytes: 1 << 40, MaxItems: room})
 	before := heap()
 	for i := range n {
 		c.Set(fmt.Sprintf("key-%09d", i), value(i))
 	}
 	grown := heap() - before
 	s := c.Stats()
-	if s.Items != int64(n) {
-		t.Fatalf("%d of %d entries", s.Items, n)
+	if s.Items != int64(room) {
+		t.Fatalf("%d of %d entries", s.Items, room)
 	}
 	ratio := float64(s.Bytes) / float64(grown)
-	t.Logf("usage %d, heap %d: %.2f; %d bytes an entry", s.Bytes, grown, ratio, grown/int64(n))
+	t.Logf("usage %d, heap %d: %.2f; %d bytes an entry", s.Bytes, grown, ratio, grown/int64(room))
 	if ratio < 0.85 || ratio > 1.15 {
 		t.Errorf("usage is %.2f of the heap, want within 15%%", ratio)
 	}

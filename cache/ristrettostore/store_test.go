@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -114,6 +115,9 @@ func TestClose_WithAnEndedContext(t *testing.T) {
 
 // What is charged is what the heap has, within a fifth.
 func TestUsageIsHeap(t *testing.T) {
+	if strconv.IntSize == 32 {
+		t.Skip("what ristretto adds was measured on 64 bits; here it is less")
+	}
 	heap := func() int64 {
 		runtime.GC()
 		runtime.GC()

@@ -1,191 +1,103 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"slices"
-	"strings"
-	"sync"
+	"math"
 	"time"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
+	"github.com/hotpath-go/hotpath/examples/internal/load"
 )
 
-// A Client does actions against one variant.
-type Client struct {
-	url    string
-	http   *http.Client
-	decode bool // for who looks at the answers; the load only reads them
+const (
+	saturating  = 16 // clients of the closed loop
+	rest        = 200 * time.Millisecond
+	defaultRate = 150   // actions a second, where Before is not there to say
+	ownShare    = 0.70  // of its own capacity Before is offered
+	tenfold     = 10.0  // the others are offered so much more
+	maxRate     = 5_000 // actions a second that are offered at most
+)
+
+// A side is one shop that takes part in the measurement.
+type side struct {
+	*Child
+	actions *Workload
+	docs    *Documents
+	probe   *Probe
+	rate    float64
+	report  *VariantReport
+	opens   []*load.Result
 }
 
-// NewClient returns a client for up to parallel actions at a time.
-func NewClient(url string, parallel int) *Client {
-	return &Client{decode: true, url: url, http: &http.Client{
-		Timeout:   10 * time.Second,
-		Transport: &http.Transport{MaxIdleConns: parallel, MaxIdleConnsPerHost: parallel, DisableCompression: true},
+// next returns the side's next action for the load generator.
+func (s *side) next(int) load.Action {
+	a := s.actions.Next()
+	wanted := a.via(s.Batch())
+	bytes := make([][]byte, len(wanted))
+	for i, r := range wanted {
+		bytes[i] = r.bytes(s.Addr, a.Consumer)
+	}
+	return load.Action{Kind: string(a.Kind), Consumer: a.Consumer, Do: func(ctx context.Context, c *load.Client) error {
+		for i, r := range wanted {
+			if err := c.Do(ctx, s.Addr, bytes[i], func(got load.Answer) error { return s.docs.Check(r, got) }); err != nil {
+				return err
+			}
+		}
+		return nil
 	}}
 }
 
-// Close drops the connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+// A drive is one run of the demonstration.
+type drive struct {
+	o           Options
+	cores       Cores
+	progress    *Progress
+	report      *Report
+	dir, seeded string
+}
 
-// Do does an action and returns the bodies of its answers. A wrong status or a cut body is an
-// error: a failure is never a fast success.
-func (c *Client) Do(ctx context.Context, a Action) (bodies [][]byte, err error) {
-	for _, want := range a.Requests {
-		body, err := c.ask(ctx, a.Consumer, want)
+// sides starts the shops that are measured, on fresh data.
+func (d *drive) sides(ctx context.Context, names []string) (all []*side, stop func(), err error) {
+	stop = func() {
+		for _, s := range all {
+			s.probe.Close()
+			s.Close()
+		}
+	}
+	for _, name := range names {
+		c, err := startChild(ctx, d.o, d.cores, d.dir, d.seeded, name)
 		if err != nil {
-			return nil, err
+			stop()
+			return nil, nil, err
 		}
-		bodies = append(bodies, body)
-	}
-	return bodies, nil
-}
-
-func (c *Client) ask(ctx context.Context, consumer string, want Request) ([]byte, error) {
-	r, err := http.NewRequestWithContext(ctx, want.Method, c.url+want.Path, strings.NewReader(want.Body))
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("X-Api-Key", consumer)
-	r.Header.Set("Accept-Encoding", "zstd, br, gzip") // as browsers do
-	res, err := c.http.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode != want.Status {
-		return nil, fmt.Errorf("%s %s: status %d, want %d: %.200s", want.Method, want.Path, res.StatusCode, want.Status, body)
-	}
-	if coding := res.Header.Get("Content-Encoding"); coding != "" && c.decode {
-		return decoded(coding, body)
-	}
-	return body, nil
-}
-
-// decoded undoes a content coding.
-func decoded(coding string, body []byte) ([]byte, error) {
-	var r io.Reader
-	switch coding {
-	case "gzip":
-		unzipped, err := gzip.NewReader(bytes.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		r = unzipped
-	case "br":
-		r = brotli.NewReader(bytes.NewReader(body))
-	case "zstd":
-		d, err := zstd.NewReader(bytes.NewReader(body), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		defer d.Close()
-		r = d
-	default:
-		return nil, fmt.Errorf("Content-Encoding is %q, which nobody asked for", coding)
-	}
-	return io.ReadAll(r)
-}
-
-// A Phase is what one closed loop measured.
-type Phase struct {
-	Took      time.Duration
-	Latencies []time.Duration // of the actions that succeeded, sorted
-	Failed    int
-	Slow      int // over a second
-	FirstErr  error
-	Requests  int
-	Counts    Counts
-	In, Out   int64
-	CPU       time.Duration // of the whole process: server and clients
-}
-
-// Done is how many actions succeeded.
-func (p *Phase) Done() int { return len(p.Latencies) }
-
-// Quantile returns the nearest-rank quantile; ok is false if fewer than ten samples lie
-// beyond it, for then it is an accident.
-func (p *Phase) Quantile(q float64) (d time.Duration, ok bool) {
-	n := len(p.Latencies)
-	rank := int(float64(n)*q + 0.999999)
-	if n-rank < 10 {
-		return 0, false
-	}
-	return p.Latencies[max(rank, 1)-1], true
-}
-
-// closedLoop lets clients do one action after the other until limit actions are done or the
-// time is over, whichever is first; 0: no limit.
-func closedLoop(ctx context.Context, v *Variant, w *Workload, clients, limit int, length time.Duration) *Phase {
-	client := NewClient(v.URL, clients)
-	client.decode = false
-	defer client.Close()
-	if length > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, length+10*time.Second) // for those under way at the end
-		defer cancel()
-	}
-	var mu sync.Mutex
-	phase, taken := new(Phase), 0
-	counts, in, out, cpu := v.Store.Counts(), v.Wire.In.Load(), v.Wire.Out.Load(), cpuTime()
-	start := time.Now()
-	next := func() (a Action, ok bool) {
-		mu.Lock()
-		defer mu.Unlock()
-		if limit > 0 && taken >= limit || length > 0 && time.Since(start) >= length || ctx.Err() != nil {
-			return a, false
-		}
-		taken++
-		return w.Next(), true
-	}
-	var wg sync.WaitGroup
-	for range clients {
-		wg.Go(func() {
-			for a, ok := next(); ok; a, ok = next() {
-				begin := time.Now()
-				_, err := client.Do(ctx, a)
-				phase.add(&mu, a, time.Since(begin), err)
-			}
+		all = append(all, &side{
+			Child: c, actions: NewWorkload(d.o.products, d.o.seed+1), docs: NewDocuments(d.o.products),
+			probe: NewProbe(ctx, c.Target, d.o.products), report: &VariantReport{Name: name},
 		})
 	}
-	wg.Wait()
-	phase.Took, phase.CPU = time.Since(start), cpuTime()-cpu
-	phase.In, phase.Out = v.Wire.In.Load()-in, v.Wire.Out.Load()-out
-	now := v.Store.Counts()
-	phase.Counts = Counts{now.Queries - counts.Queries, now.Rows - counts.Rows, now.Opened - counts.Opened}
-	slices.Sort(phase.Latencies)
-	return phase
+	return all, stop, nil
 }
 
-func (p *Phase) add(mu *sync.Mutex, a Action, took time.Duration, err error) {
-	mu.Lock()
-	defer mu.Unlock()
-	p.Requests += len(a.Requests)
-	if err != nil {
-		p.Failed++
-		if p.FirstErr == nil {
-			p.FirstErr = err
+// warmUp is by count, not by time, and ends with a rest: no backlog leaks into what follows.
+func (d *drive) warmUp(ctx context.Context, all []*side) error {
+	for _, s := range all {
+		n := warmUpActions(s.Name)
+		if d.o.warm > 0 {
+			n = min(n, d.o.warm)
 		}
-		return
+		if _, err := load.Closed(ctx, saturating, n, s.next); err != nil {
+			return err
+		}
+		if err := pause(ctx, rest); err != nil {
+			return err
+		}
 	}
-	if took > time.Second {
-		p.Slow++
-	}
-	p.Latencies = append(p.Latencies, took)
+	return nil
 }
 
-// warmUp is how many actions bring a variant to its pace.
-func warmUp(name string) int {
+// warmUpActions bring a variant to its pace.
+func warmUpActions(name string) int {
 	switch name {
 	case "before":
 		return 30
@@ -193,4 +105,110 @@ func warmUp(name string) int {
 		return 500
 	}
 	return 10_000
+}
+
+// offer sets the rates of the open loop. Before cannot carry the load of the others: it gets
+// 70 % of its own capacity and they ten times more, which flatters it.
+func (d *drive) offer(ctx context.Context, all []*side) error {
+	rate := d.o.rate
+	for _, s := range all {
+		if s.Name != "before" {
+			continue
+		}
+		if rate > 0 {
+			s.rate = rate / tenfold
+			continue
+		}
+		within, cancel := context.WithTimeout(ctx, d.o.length/2)
+		r, err := load.Closed(within, saturating, 0, s.next)
+		cancel()
+		if err != nil {
+			return err
+		}
+		capacity := math.Max(float64(r.Done())/r.Took.Seconds(), 1)
+		s.rate = math.Round(10*ownShare*capacity) / 10
+		rate = math.Min(math.Round(tenfold*s.rate), maxRate)
+		if err := pause(ctx, rest); err != nil {
+			return err
+		}
+	}
+	if rate == 0 {
+		rate = defaultRate
+	}
+	for _, s := range all {
+		if s.rate == 0 {
+			s.rate = rate
+		}
+	}
+	return nil
+}
+
+// rounds measures every side in turn, again and again: a machine that changes its pace changes
+// it for all.
+func (d *drive) rounds(ctx context.Context, all []*side) error {
+	for round := range d.o.rounds {
+		for _, s := range all {
+			d.progress.Next("round %d of %d: %s, %.4g actions/s", round+1, d.o.rounds, s.Name, s.rate)
+			open, result, err := d.phase(ctx, s, func(ctx context.Context) (*load.Result, error) {
+				return load.Open(ctx, load.Plan{Rate: s.rate, For: d.o.length, Seed: d.o.seed + uint64(round)}, s.next)
+			})
+			if err != nil {
+				return err
+			}
+			s.opens = append(s.opens, result)
+			saturated, _, err := d.phase(ctx, s, func(ctx context.Context) (*load.Result, error) {
+				ctx, cancel := context.WithTimeout(ctx, d.o.length/2)
+				defer cancel()
+				return load.Closed(ctx, saturating, 0, s.next)
+			})
+			if err != nil {
+				return err
+			}
+			s.report.Rounds = append(s.report.Rounds, RoundReport{open, saturated})
+			d.progress.Done(fmt.Sprintf("%s ms p50, %s actions/s", millis(open.Kinds[allKinds].P50), group(saturated.Throughput)))
+		}
+	}
+	for _, s := range all {
+		s.report.finish(s.opens)
+		d.report.Variants = append(d.report.Variants, *s.report)
+	}
+	return nil
+}
+
+// phase measures one load on one side, with the probe beside it, and rests.
+func (d *drive) phase(ctx context.Context, s *side, run func(ctx context.Context) (*load.Result, error)) (PhaseReport, *load.Result, error) {
+	before, err := s.ask(ctx, "counters")
+	if err != nil {
+		return PhaseReport{}, nil, err
+	}
+	wasProbed, _, _ := s.probe.client.client.Counts()
+	stop := s.probe.Watch(ctx)
+	r, err := run(ctx)
+	seen, actions, probeErr := stop()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return PhaseReport{}, nil, err
+	}
+	if probeErr != nil {
+		return PhaseReport{}, nil, fmt.Errorf("%s: while looking for old prices: %w", s.Name, probeErr)
+	}
+	after, err := s.ask(ctx, "counters")
+	if err != nil {
+		return PhaseReport{}, nil, err
+	}
+	nowProbed, _, _ := s.probe.client.client.Counts()
+	d.report.Checks.Stale.add(seen)
+	p := newPhase(r, before, after, actions)
+	p.Unexplained = after.Requests - before.Requests - r.Requests - (nowProbed - wasProbed)
+	p.GeneratorShare = r.CPU.Seconds() / r.Took.Seconds() / float64(max(len(d.cores.Generator), 1))
+	s.report.Layers = after.Layers
+	return p, r, pause(ctx, rest)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 // shell runs the program with a temporary directory of its own and returns what it printed and
@@ -27,7 +26,7 @@ func shell(t *testing.T, ctx context.Context, args ...string) (code int, stdout,
 	}
 	defer file.Close()
 	var out bytes.Buffer
-	code = run(ctx, args, &out, file)
+	code = run(ctx, args, strings.NewReader(""), &out, file, nil)
 	text, err := os.ReadFile(file.Name())
 	if err != nil {
 		t.Fatal(err)
@@ -48,15 +47,20 @@ func TestBadFlags(t *testing.T) {
 		want string
 	}{
 		{[]string{"-x"}, "flag provided but not defined: -x"},
-		{[]string{"dance"}, `subcommand is "dance": must be serve or verify, or none`},
+		{[]string{"dance"}, `subcommand is "dance": must be serve, load, verify or ablate, or none`},
 		{[]string{"-products", "100"}, "-products is 100: must be a multiple of 48"},
 		{[]string{"-rounds", "0"}, "-rounds is 0: must be between 1 and 100"},
-		{[]string{"-clients", "-1"}, "-clients is -1: must be"},
+		{[]string{"-rate", "-1"}, "-rate is -1: must be"},
+		{[]string{"-cpus", "-1"}, "-cpus is -1: must be"},
+		{[]string{"-variants", "tuned,tuned"}, `-variants has "tuned" twice`},
+		{[]string{"load", "-url", "https://shop.example"}, `-url is "https://shop.example": must be like http://`},
+		{[]string{"serve", "-child"}, "-child needs -data"},
+		{[]string{"-child"}, "flag provided but not defined: -child"},
 		{[]string{"-d", "0s"}, "-d is 0s: must be above 0"},
 		{[]string{"-checks", "0"}, "-checks is 0: must be at least 1"},
 		{[]string{"-warm", "-1"}, "-warm is -1: must not be negative"},
 		{[]string{"-rtt", "-1s"}, "-rtt is -1s: must be"},
-		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, after, after+ristretto`},
+		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, peers, after, after+ristretto`},
 		{[]string{"serve", "-variant", "best"}, `-variant is "best": must be one of`},
 		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
 		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, compress`},
@@ -89,34 +93,6 @@ func TestAPortInUseIsNamed(t *testing.T) {
 	}
 }
 
-// The whole demonstration in miniature.
-func TestDemo(t *testing.T) {
-	code, stdout, stderr, left := shell(t, t.Context(), "-products", "96", "-rounds", "1", "-d", "300ms", "-checks", "100", "-warm", "50", "-engine", "ristretto")
-	if code != exitOK || left != nil {
-		t.Fatalf("exit %d, left %v, stderr %s", code, left, stderr)
-	}
-	for _, want := range []string{"machine", "closed loop", "after/tuned", "throughput", "answers equal 100 of 100", "stale reads 0 of", "after: ", "after+ristretto: ", "lookups were hits", "saved", "answers encoded"} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("no %q in\n%s", want, stdout)
-		}
-	}
-	if !strings.Contains(stderr, "round 1 of 1: after") || strings.Contains(stderr+stdout, "\x1b") {
-		t.Errorf("progress: %s", stderr)
-	}
-}
-
-// Whenever it is interrupted, nothing is left: no file, no goroutine (TestMain looks), no port.
-func TestInterrupt(t *testing.T) {
-	for _, after := range []time.Duration{0, 30 * time.Millisecond, 300 * time.Millisecond, 2 * time.Second} {
-		ctx, cancel := context.WithTimeout(t.Context(), after)
-		code, stdout, stderr, left := shell(t, ctx, "-products", "480", "-d", "1h")
-		cancel()
-		if code != exitInterrupted || left != nil || stdout != "" || !strings.HasSuffix(stderr, "shop: interrupted\n") {
-			t.Errorf("after %v: exit %d, left %v, stdout %q, stderr %q", after, code, left, stdout, stderr)
-		}
-	}
-}
-
 func TestServe(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -125,10 +101,14 @@ func TestServe(t *testing.T) {
 	printed := make(chan string, 1)
 	done := make(chan int)
 	go func() {
-		done <- run(ctx, []string{"serve", "-variant", "tuned", "-products", "96", "-addr", "127.0.0.1:0"}, writerFunc(func(p []byte) { printed <- string(p) }), os.Stderr)
+		done <- run(ctx, []string{"serve", "-variant", "tuned", "-products", "96", "-addr", "127.0.0.1:0"}, nil, writerFunc(func(p []byte) { printed <- string(p) }), os.Stderr, nil)
 	}()
 	_, rest, _ := strings.Cut(<-printed, "is served at ")
 	url, _, _ := strings.Cut(rest, ",")
+	code, text, stderr, _ := shell(t, t.Context(), "load", "-url", url, "-products", "96", "-variant", "tuned", "-d", "300ms", "-rate", "100")
+	if code != exitOK || !strings.Contains(text, "offered 100 actions/s") || !strings.Contains(text, "reads") {
+		t.Errorf("load: exit %d, %s%s", code, text, stderr)
+	}
 	res, err := http.Get(url + "/products/1")
 	if err != nil || res.StatusCode != 200 {
 		t.Errorf("%v, %v", res, err)
@@ -174,24 +154,11 @@ func TestWorkload_SameSeedSameActions(t *testing.T) {
 	}
 }
 
-func TestPhase_AQuantileNeedsTenSamplesBeyond(t *testing.T) {
-	for n, want := range map[int]bool{0: false, 199: false, 200: true, 1_000: true} {
-		p := new(Phase)
-		for i := range n {
-			p.Latencies = append(p.Latencies, time.Duration(i+1))
-		}
-		d, ok := p.Quantile(0.95)
-		if ok != want || ok && d != time.Duration(n*95/100) {
-			t.Errorf("p95 of %d samples: %v, %v", n, d, ok)
-		}
-	}
-}
-
 func TestFigures(t *testing.T) {
-	nan := math.NaN()
+	nan, one, small := math.NaN(), 1.25, 0.126
 	for got, want := range map[string]string{
 		group(1234567): "1 234 567", group(12): "12", group(nan): "-", group(999.6): "1 000",
-		millis(1.25): "1.2", millis(nan): "-", percent(0.0123): "1.2 %",
+		millis(&one): "1.2", millis(&small): "0.13", millis(nil): "-", millis(&nan): "-", decimals(nan): "-", percent(0.0123): "1.2 %",
 		change(5, 10): "-50 %", change(20, 10): "+100 %", change(0.03, 10): "-99.7 %", change(nan, 1): "-", change(1, 0): "-",
 		times(47, 10): "4.7x", times(1_000, 3): "333x", times(1, 0): "-",
 	} {

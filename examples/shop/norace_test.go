@@ -3,6 +3,7 @@
 package main
 
 const (
+	slow          = false
 	oracleActions = 3_000
 	alikeActions  = 400
 )

@@ -14,7 +14,7 @@ import (
 )
 
 // variantNames are the ways in which the shop is written, in the order of the table.
-var variantNames = []string{"before", "tuned", "after", ristrettoName}
+var variantNames = []string{"before", "tuned", "peers", "after", ristrettoName}
 
 // ristrettoName is After on the engine cache/ristrettostore; the table has it with -engine.
 const ristrettoName = "after+ristretto"
@@ -24,11 +24,11 @@ type Variant struct {
 	Name   string
 	Store  *Store
 	Layers *Layers
-	URL    string
-	Wire   *Wire
+	Addr   string
 
-	server *http.Server
-	done   chan error
+	server   *http.Server
+	requests *atomic.Int64 // that arrived
+	done     chan error
 }
 
 // newHandler returns the handler of a variant, and prepares its store for it.
@@ -43,6 +43,9 @@ func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.H
 		return Before(s), new(Layers), nil
 	case "tuned":
 		return Tuned(s), new(Layers), nil
+	case "peers":
+		h, closePeers := Peers(s)
+		return h, &Layers{Close: closePeers}, nil
 	case "after":
 		h, layers := After(s, on, nil)
 		return h, layers, nil
@@ -58,24 +61,48 @@ func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.H
 	return nil, nil, fmt.Errorf("variant is %q: must be one of %s", name, strings.Join(variantNames, ", "))
 }
 
-// serveVariant serves a variant at addr, which may end in ":0".
-func serveVariant(ctx context.Context, name string, s *Store, on Switches, addr string) (*Variant, error) {
+// serveVariant serves a variant at addr, which may end in ":0". wrap stands around it; nil:
+// nothing does.
+func serveVariant(ctx context.Context, name string, s *Store, on Switches, addr string, wrap Wrap) (*Variant, error) {
 	h, layers, err := newHandler(ctx, name, s, on)
 	if err != nil {
 		return nil, err
+	}
+	if wrap != nil {
+		h = wrap(name, h)
 	}
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		layers.close()
 		return nil, fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
 	}
+	requests := new(atomic.Int64)
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		h.ServeHTTP(w, r)
+	})
 	v := &Variant{
-		Name: name, Store: s, Layers: layers, Wire: new(Wire), URL: "http://" + listener.Addr().String(),
-		server: &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}, done: make(chan error, 1),
+		Name: name, Store: s, Layers: layers, Addr: listener.Addr().String(),
+		server: &http.Server{Handler: counted, ReadHeaderTimeout: 10 * time.Second}, requests: requests, done: make(chan error, 1),
 	}
-	go func() { v.done <- v.server.Serve(&countingListener{listener, v.Wire}) }()
+	go func() { v.done <- v.server.Serve(listener) }()
 	return v, nil
 }
+
+// A Wrap stands around the handler of a variant: tests make it wrong by this.
+type Wrap func(name string, h http.Handler) http.Handler
+
+// A Target is a shop that is being served, wherever that is.
+type Target struct {
+	Name, Addr string
+	Digest     func(ctx context.Context) (string, error) // of its database
+}
+
+// Batch reports whether the shop has a batch endpoint.
+func (t Target) Batch() bool { return t.Name == "peers" }
+
+// Target returns v for clients.
+func (v *Variant) Target() Target { return Target{v.Name, v.Addr, v.Store.Digest} }
 
 // reason takes the address off a listening error, which the sentence around it names already.
 func reason(err error) error {
@@ -102,37 +129,4 @@ func (l *Layers) close() {
 	if l.Close != nil {
 		l.Close()
 	}
-}
-
-// Wire counts the bytes of all connections of a server, headers included.
-type Wire struct{ In, Out atomic.Int64 }
-
-type countingListener struct {
-	net.Listener
-	wire *Wire
-}
-
-func (l *countingListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &countingConn{conn, l.wire}, nil
-}
-
-type countingConn struct {
-	net.Conn
-	wire *Wire
-}
-
-func (c *countingConn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.wire.In.Add(int64(n))
-	return n, err
-}
-
-func (c *countingConn) Write(p []byte) (int, error) {
-	n, err := c.Conn.Write(p)
-	c.wire.Out.Add(int64(n))
-	return n, err
 }

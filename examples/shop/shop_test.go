@@ -15,9 +15,18 @@ import (
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 )
 
-func TestMain(m *testing.M) { leaktest.Main(m) }
+// The driver starts servers as children of its own binary, which in tests is this one.
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) != "" {
+		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, spoilers[os.Getenv(spoilEnv)]))
+	}
+	leaktest.Main(m)
+}
 
 const testProducts = 240
+
+// quick tests say less: of fewer actions, seeds, and phases.
+func quick() bool { return testing.Short() || slow }
 
 // testData is the file of the seeded shop, made once.
 var testData = sync.OnceValues(func() ([]byte, error) {
@@ -45,12 +54,9 @@ func shop(t testing.TB, name string, on Switches) *Variant {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := copyOf(file, dir, name, testProducts, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Open(file, testProducts, 0)
 	s.SideWork = 0
-	v, err := serveVariant(t.Context(), name, s, on, "127.0.0.1:0")
+	v, err := serveVariant(t.Context(), name, s, on, "127.0.0.1:0", nil)
 	if err != nil {
 		s.Close()
 		t.Fatal(err)
@@ -70,7 +76,7 @@ func asks(t *testing.T, v *Variant, c *Client, a Action) int64 {
 }
 
 func newTestClient(t testing.TB, v *Variant) *Client {
-	c := NewClient(v.URL, 16)
+	c := NewClient(t.Context(), v.Target())
 	t.Cleanup(c.Close)
 	return c
 }
@@ -98,6 +104,7 @@ func action(kind Kind) Action {
 
 // What each kind of action asks the database, in each variant: exact, on any machine.
 func TestQueriesPerAction(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		variant string
 		on      Switches
@@ -107,6 +114,7 @@ func TestQueriesPerAction(t *testing.T) {
 		{"tuned", nil, map[Kind][2]int64{Detail: {2, 2}, List: {2, 2}, Top: {3, 3}, Home: {20, 20}, Price: {1, 1}, Order: {1, 1}}},
 		{"after", AllOn(), map[Kind][2]int64{Detail: {2, 0}, List: {2, 0}, Top: {3, 0}, Home: {20, 0}, Price: {1, 1}, Order: {1, 1}}},
 		{ristrettoName, AllOn(), map[Kind][2]int64{Detail: {2, 0}, List: {2, 0}, Top: {3, 0}, Home: {20, 0}, Price: {1, 1}, Order: {1, 1}}},
+		{"peers", nil, map[Kind][2]int64{Detail: {2, 0}, List: {2, 0}, Top: {3, 0}, Home: {2, 0}, Price: {1, 1}, Order: {1, 1}}},
 		{"after", Switches{}, map[Kind][2]int64{Detail: {2, 2}, List: {2, 2}, Top: {3, 3}, Home: {20, 20}, Price: {1, 1}, Order: {1, 1}}},
 	} {
 		t.Run(fmt.Sprintf("%s, cache %v", tc.variant, tc.on["cache"]), func(t *testing.T) {
@@ -117,7 +125,7 @@ func TestQueriesPerAction(t *testing.T) {
 				if first, second := asks(t, v, c, a), asks(t, v, c, a); first != want[0] || second != want[1] {
 					t.Errorf("%s: %d queries, then %d, want %d and %d", kind, first, second, want[0], want[1])
 				}
-				if n := len(a.Requests); kind == Home && n != 10 || kind != Home && n != 1 {
+				if n := len(a.via(v.Target().Batch())); kind == Home && n != 10 && tc.variant != "peers" || kind != Home && n != 1 {
 					t.Errorf("%s: %d requests", kind, n)
 				}
 			}
@@ -127,7 +135,12 @@ func TestQueriesPerAction(t *testing.T) {
 
 // After asks the database exactly what a perfect cache would.
 func TestOracle(t *testing.T) {
-	for seed := range uint64(3) {
+	t.Parallel()
+	seeds := uint64(3)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		v := shop(t, []string{"after", ristrettoName}[seed%2], AllOn())
 		c := newTestClient(t, v)
 		w, perfect := NewWorkload(testProducts, seed), newOracle(testProducts)
@@ -166,9 +179,13 @@ func TestHundredMissesAreOneLoad(t *testing.T) {
 
 // No read shows an older price than the last one that was acknowledged, on a product's page or
 // in a list: 10,000 interleaved reads and writes by 16 clients.
-func TestNoStaleReads(t *testing.T) {
-	for name, operations := range map[string]int64{"after": 10_000, ristrettoName: 2_000} {
-		s, err := checkStale(t.Context(), shop(t, name, AllOn()), 1, int(operations))
+func TestR9_NoStaleReads(t *testing.T) {
+	t.Parallel()
+	for name, operations := range map[string]int64{"after": 10_000, ristrettoName: 2_000, "peers": 10_000} {
+		if quick() {
+			operations /= 8
+		}
+		s, err := checkStale(t.Context(), shop(t, name, AllOn()).Target(), testProducts, 1, int(operations))
 		if err != nil || s.Stale != 0 || s.Reads+s.Writes != operations || s.Writes < operations/5 {
 			t.Errorf("%s: %+v, %v", name, s, err)
 		}
@@ -176,25 +193,33 @@ func TestNoStaleReads(t *testing.T) {
 }
 
 // All variants answer alike and leave the same database behind, with every switch off too.
-func TestVariantsAreAlike(t *testing.T) {
-	variants := []*Variant{shop(t, "before", nil), shop(t, "tuned", nil), shop(t, "after", AllOn()), shop(t, "after", Switches{}), shop(t, ristrettoName, AllOn())}
+func TestR8_VariantsAreAlike(t *testing.T) {
+	t.Parallel()
+	variants := []Target{
+		shop(t, "before", nil).Target(), shop(t, "tuned", nil).Target(), shop(t, "peers", nil).Target(), shop(t, "after", AllOn()).Target(),
+		shop(t, "after", Switches{}).Target(), shop(t, ristrettoName, AllOn()).Target(),
+	}
 	for _, name := range allSwitches {
 		on := AllOn()
 		on[name] = false
-		variants = append(variants, shop(t, "after", on))
+		variants = append(variants, shop(t, "after", on).Target())
 	}
-	n, err := verifyAlike(t.Context(), variants, 2, alikeActions, func(int) {})
-	if n != alikeActions || err != nil {
+	actions := alikeActions
+	if quick() {
+		actions /= 2
+	}
+	n, err := verifyAlike(t.Context(), variants, testProducts, 2, actions)
+	if n != actions || err != nil {
 		t.Errorf("%d compared: %v", n, err)
 	}
 }
 
 // spoilt stands around a right variant and makes it wrong.
-func spoilt(t *testing.T, spoil func(next http.Handler) http.Handler) *Variant {
+func spoilt(t *testing.T, spoil func(next http.Handler) http.Handler) Target {
 	v := shop(t, "after", Switches{"cache": true}) // plain bodies, to be spoilt
 	server := httptest.NewServer(spoil(v.server.Handler))
 	t.Cleanup(server.Close)
-	return &Variant{Name: "wrong", Store: v.Store, Layers: v.Layers, Wire: v.Wire, URL: server.URL}
+	return Target{Name: "wrong", Addr: server.Listener.Addr().String(), Digest: v.Store.Digest}
 }
 
 // record answers like next, by way of a recorder whose body f may change.
@@ -202,13 +227,19 @@ func record(next http.Handler, f func(r *http.Request, body string) string) http
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rec := httptest.NewRecorder()
 		next.ServeHTTP(rec, r)
+		for _, name := range []string{"Content-Type", "Content-Encoding"} {
+			if v := rec.Header().Get(name); v != "" {
+				w.Header().Set(name, v)
+			}
+		}
 		w.WriteHeader(rec.Code)
 		_, _ = w.Write([]byte(f(r, rec.Body.String())))
 	})
 }
 
 // The checks are themselves checked: each kind of wrong variant is found.
-func TestWrongVariantsAreFound(t *testing.T) {
+func TestR8_WrongVariantsAreFound(t *testing.T) {
+	t.Parallel()
 	for name, tc := range map[string]struct {
 		spoil func(next http.Handler) http.Handler
 		want  string
@@ -230,14 +261,15 @@ func TestWrongVariantsAreFound(t *testing.T) {
 		}, "different databases"},
 	} {
 		wrong := spoilt(t, tc.spoil)
-		_, err := verifyAlike(t.Context(), []*Variant{shop(t, "tuned", nil), wrong}, 1, 300, func(int) {})
+		_, err := verifyAlike(t.Context(), []Target{shop(t, "tuned", nil).Target(), wrong}, testProducts, 1, 300)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("a variant that %s: %v, want %q", name, err, tc.want)
 		}
 	}
 }
 
-func TestStaleReadsAreFound(t *testing.T) {
+func TestR9_StaleReadsAreFound(t *testing.T) {
+	t.Parallel()
 	for _, of := range []string{"/products/", "/categories/"} {
 		var mu sync.Mutex
 		old := map[string]string{}
@@ -255,7 +287,7 @@ func TestStaleReadsAreFound(t *testing.T) {
 				return body
 			})
 		})
-		if s, err := checkStale(t.Context(), wrong, 1, 800); err != nil || s.Stale == 0 {
+		if s, err := checkStale(t.Context(), wrong, testProducts, 1, 800); err != nil || s.Stale == 0 {
 			t.Errorf("stale pages below %s: %+v, %v", of, s, err)
 		}
 	}

@@ -6,11 +6,11 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -201,25 +201,25 @@ func (s *Store) Digest(ctx context.Context) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
-// copyOf returns a Store on a copy of the seeded file, so that one variant's indexes and
-// writes are not another's.
-func copyOf(seeded, dir, name string, products int, rtt time.Duration) (*Store, error) {
-	path := filepath.Join(dir, name+".sqlite")
+// copyFile copies the seeded file to one of its own in dir, so that one shop's indexes and writes
+// are not another's, and returns its path.
+func copyFile(seeded, dir, name string) (path string, err error) {
 	from, err := os.Open(seeded)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	defer from.Close()
-	to, err := os.Create(path)
+	to, err := os.CreateTemp(dir, name+"-*.sqlite")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	if _, err := io.Copy(to, from); err != nil {
-		_ = to.Close()
-		return nil, err
+	_, err = io.Copy(to, from)
+	return to.Name(), errors.Join(err, to.Close())
+}
+
+// removeData removes a database with the log and the index that SQLite keeps beside it.
+func removeData(path string) {
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(path + suffix)
 	}
-	if err := to.Close(); err != nil {
-		return nil, err
-	}
-	return Open(path, products, rtt), nil
 }

@@ -29,6 +29,20 @@ func (on Switches) Has(name string) bool {
 	return on[name]
 }
 
+// String is the list for -with; "none" if all are off.
+func (on Switches) String() string {
+	var names []string
+	for _, name := range allSwitches {
+		if on[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ",")
+}
+
 // parseSwitches reads -with and -without, lists with commas; at most one of them is given.
 func parseSwitches(with, without string) (Switches, error) {
 	if with != "" && without != "" {
@@ -39,7 +53,7 @@ func parseSwitches(with, without string) (Switches, error) {
 		on, list, flag, set = Switches{}, with, "-with", true
 	}
 	for name := range strings.SplitSeq(list, ",") {
-		if name = strings.TrimSpace(name); name == "" {
+		if name = strings.TrimSpace(name); name == "" || name == "none" && with != "" {
 			continue
 		}
 		if !slices.Contains(allSwitches, name) {

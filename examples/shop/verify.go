@@ -17,16 +17,16 @@ const (
 )
 
 // verifyAlike replays the same seeded actions, writes included, one after the other on every
-// variant, and compares what they answer, and what is in their databases afterwards. It
-// returns how many actions were compared.
-func verifyAlike(ctx context.Context, variants []*Variant, seed uint64, actions int, progress func(done int)) (compared int, err error) {
-	clients := make([]*Client, len(variants))
-	for i, v := range variants {
-		clients[i] = NewClient(v.URL, 1)
+// shop, and compares what they answer, and what is in their databases afterwards. It returns
+// how many actions were compared.
+func verifyAlike(ctx context.Context, shops []Target, products int, seed uint64, actions int) (compared int, err error) {
+	clients := make([]*Client, len(shops))
+	for i, t := range shops {
+		clients[i] = NewClient(ctx, t)
 		defer clients[i].Close()
 	}
-	w := NewWorkload(variants[0].Store.Products, seed)
-	active := variants
+	w := NewWorkload(products, seed)
+	active := shops
 	for done := range actions {
 		if done == verifyActionsBefore && active[0].Name == "before" && len(active) > 1 {
 			if err := sameDatabase(ctx, active); err != nil {
@@ -34,82 +34,94 @@ func verifyAlike(ctx context.Context, variants []*Variant, seed uint64, actions 
 			}
 			active, clients = active[1:], clients[1:] // of those that are left the others must be equal to the end
 		}
-		a := w.Next()
-		if err := sameAnswer(ctx, active, clients, a); err != nil {
+		if err := sameAnswer(ctx, active, clients, w.Next()); err != nil {
 			return done, err
 		}
-		progress(done + 1)
 	}
 	return actions, sameDatabase(ctx, active)
 }
 
-func sameAnswer(ctx context.Context, variants []*Variant, clients []*Client, a Action) error {
-	var first []any
-	var firstRaw [][]byte
+func sameAnswer(ctx context.Context, shops []Target, clients []*Client, a Action) error {
+	bodies, errs := make([][][]byte, len(shops)), make([]error, len(shops))
+	var wg sync.WaitGroup
 	for i, c := range clients {
-		bodies, err := c.Do(ctx, a)
+		wg.Go(func() { bodies[i], errs[i] = c.Do(ctx, a) })
+	}
+	wg.Wait()
+	for i, err := range errs {
 		if err != nil {
-			return fmt.Errorf("%s: %w", variants[i].Name, err)
+			return fmt.Errorf("%s: %w", shops[i].Name, err)
 		}
-		decoded := make([]any, len(bodies))
-		for j, body := range bodies {
-			if len(body) == 0 {
-				continue
+	}
+	for j, r := range a.Requests {
+		var first any
+		for i, t := range shops {
+			if len(bodies[i]) != len(a.Requests) {
+				return fmt.Errorf("%s: %d answers, want %d", t.Name, len(bodies[i]), len(a.Requests))
 			}
-			if err := json.Unmarshal(body, &decoded[j]); err != nil {
-				return fmt.Errorf("%s: %s: %w", variants[i].Name, a.Requests[j].Path, err)
+			var decoded any
+			if body := bodies[i][j]; len(body) > 0 {
+				if err := json.Unmarshal(body, &decoded); err != nil {
+					return fmt.Errorf("%s: %s: %w", t.Name, r.Path, err)
+				}
 			}
-		}
-		if i == 0 {
-			first, firstRaw = decoded, bodies
-			continue
-		}
-		for j := range decoded {
-			if !reflect.DeepEqual(first[j], decoded[j]) {
-				return fmt.Errorf("%s %s: answers differ\n%s: %s\n%s: %s", a.Requests[j].Method, a.Requests[j].Path,
-					variants[0].Name, bytes.TrimSpace(firstRaw[j]), variants[i].Name, bytes.TrimSpace(bodies[j]))
+			if i == 0 {
+				first = decoded
+			} else if !reflect.DeepEqual(first, decoded) {
+				return fmt.Errorf("%s %s: answers differ\n%s: %s\n%s: %s", r.Method, r.Path,
+					shops[0].Name, bytes.TrimSpace(bodies[0][j]), t.Name, bytes.TrimSpace(bodies[i][j]))
 			}
 		}
 	}
 	return nil
 }
 
-func sameDatabase(ctx context.Context, variants []*Variant) error {
+func sameDatabase(ctx context.Context, shops []Target) error {
 	first := ""
-	for i, v := range variants {
-		digest, err := v.Store.Digest(ctx)
+	for i, t := range shops {
+		digest, err := t.Digest(ctx)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", t.Name, err)
 		}
 		if i == 0 {
 			first = digest
 		} else if digest != first {
-			return fmt.Errorf("%s and %s leave different databases behind", variants[0].Name, v.Name)
+			return fmt.Errorf("%s and %s leave different databases behind", shops[0].Name, t.Name)
 		}
 	}
 	return nil
 }
 
-// Staleness is what checkStale saw.
-type Staleness struct{ Writes, Reads, Stale int64 }
+// Staleness is what was seen of prices that change.
+type Staleness struct {
+	Writes int64 `json:"writes"`
+	Reads  int64 `json:"reads"`
+	Stale  int64 `json:"stale"`
+}
+
+func (s *Staleness) add(more Staleness) {
+	s.Writes += more.Writes
+	s.Reads += more.Reads
+	s.Stale += more.Stale
+}
 
 const (
 	staleProducts = 20
 	staleClients  = 16
+
+	firstVersion = 1_000_000 // above every price of the shop: what was never written is no version
 )
 
 // checkStale lets clients read products, and lists that show them, while prices change: each
 // price is a version, and a read that shows an older one than was acknowledged before the
 // read began is stale.
-func checkStale(ctx context.Context, v *Variant, seed uint64, operations int) (s Staleness, err error) {
-	client := NewClient(v.URL, staleClients)
+func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operations int) (s Staleness, err error) {
+	client := NewClient(ctx, t)
 	defer client.Close()
-	products := min(staleProducts, v.Store.Products)
+	products := min(staleProducts, shopSize)
 	var mu sync.Mutex // one write at a time for a product, so that its versions only grow
 	locks := make([]sync.Mutex, products)
 	acknowledged := make([]atomic.Int64, products)
-	// Versions above every price of the shop: what was never written is no version.
-	const firstVersion = 1_000_000
 	for i := range products {
 		if _, err := client.ask(ctx, "writer", priceRequest(i+1, firstVersion)); err != nil {
 			return s, err
@@ -133,7 +145,7 @@ func checkStale(ctx context.Context, v *Variant, seed uint64, operations int) (s
 				if rng.IntN(4) == 0 {
 					locks[i].Lock()
 					version := acknowledged[i].Load() + 1
-					_, e := client.ask(ctx, "writer", priceRequest(i+1, version))
+					_, e := client.ask(ctx, fmt.Sprint("writer-", worker), priceRequest(i+1, version))
 					if e == nil {
 						acknowledged[i].Store(version)
 					}
@@ -146,7 +158,7 @@ func checkStale(ctx context.Context, v *Variant, seed uint64, operations int) (s
 					continue
 				}
 				least := acknowledged[i].Load()
-				seen, e := readPrice(ctx, client, v, i+1, rng.IntN(3) == 0)
+				seen, e := readPrice(ctx, client, fmt.Sprint("reader-", worker), i+1, shopSize, rng.IntN(3) == 0)
 				reads.Add(1)
 				if e != nil {
 					fail(e)
@@ -163,9 +175,9 @@ func checkStale(ctx context.Context, v *Variant, seed uint64, operations int) (s
 }
 
 // readPrice returns the price of a product as its page says, or as its category's list says.
-func readPrice(ctx context.Context, c *Client, v *Variant, product int, fromList bool) (int64, error) {
+func readPrice(ctx context.Context, c *Client, consumer string, product, shopSize int, fromList bool) (int64, error) {
 	if !fromList {
-		body, err := c.ask(ctx, "reader", detailRequest(product))
+		body, err := c.ask(ctx, consumer, detailRequest(product))
 		if err != nil {
 			return 0, err
 		}
@@ -174,7 +186,7 @@ func readPrice(ctx context.Context, c *Client, v *Variant, product int, fromList
 		return p.Price, err
 	}
 	// Versions are the highest prices, so the product is on the last page.
-	body, err := c.ask(ctx, "reader", listRequest(product%v.Store.Categories, 1))
+	body, err := c.ask(ctx, consumer, listRequest(product%categoriesOf(shopSize), 1))
 	if err != nil {
 		return 0, err
 	}

@@ -50,14 +50,19 @@ const (
 type Workload struct {
 	products, categories int
 	popular, browsed     *zipf
+	reserved             map[int]bool // see probed
 	rng                  *rand.Rand
 }
 
 // NewWorkload returns the actions of a shop with that many products.
 func NewWorkload(products int, seed uint64) *Workload {
 	categories := categoriesOf(products)
+	reserved := map[int]bool{}
+	for k := range probed {
+		reserved[probedProduct(k, products)] = true
+	}
 	return &Workload{
-		products: products, categories: categories,
+		products: products, reserved: reserved, categories: categories,
 		popular: newZipf(products, 1.0), browsed: newZipf(categories, 0.8),
 		rng: rand.New(rand.NewPCG(seed, 2)),
 	}
@@ -86,7 +91,7 @@ func (w *Workload) Next() Action {
 			}
 		}
 	case Price:
-		a.Requests = []Request{priceRequest(w.product(), int64(100+w.rng.IntN(50_000)))}
+		a.Requests = []Request{priceRequest(w.writable(), int64(100+w.rng.IntN(50_000)))}
 	case Order:
 		a.Requests = []Request{{http.MethodPost, "/orders", strconv.Itoa(w.product()), http.StatusCreated}}
 	}
@@ -105,6 +110,21 @@ func (w *Workload) kind() Kind {
 
 // product scatters the popular ones over the ids, and so over categories.
 func (w *Workload) product() int { return 1 + w.popular.draw(w.rng)*7919%w.products }
+
+// probed is how many products have prices that only the probe for old prices writes.
+const probed = 20
+
+// probedProduct returns the k-th of them; they are spread over popular and unpopular ones.
+func probedProduct(k, products int) int { return 1 + (k*products/probed+2)*7919%products }
+
+// writable is a product whose price a user may change.
+func (w *Workload) writable() int {
+	id := w.product()
+	for w.reserved[id] {
+		id = 1 + id%w.products
+	}
+	return id
+}
 
 func (w *Workload) category() int { return w.browsed.draw(w.rng) }
 

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "testing"
+
+func checkAffinity(*testing.T, Cores, int) {}
