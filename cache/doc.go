@@ -51,6 +51,24 @@
 // Tags are kept as slots of a table: two tags may share one, and then a purge takes a little
 // too much, never too little. An entry has at most 64 tags of at most 1 KiB.
 //
+// # Choosing an engine
+//
+// What keeps the entries is a [Store]. Leave [Config.Store] nil unless you have a reason: the
+// built-in engine has no goroutines and nothing to close, its readers take no lock, and it keeps
+// what is worth keeping. cache/ristrettostore puts dgraph-io/ristretto in its place, made
+// correct: a new key is there when Set returns, a replaced one never comes back. Measured by bench/,
+// where the peers stand too:
+//
+//	                                   built in    ristrettostore    ristretto alone
+//	hits on sixteen traces                 45.6 %            40.3 %             39.5 %
+//	a hit, of the built-in engine's time        1               2.2                1.3
+//	heap for a key of 13 and a value of 16    147 B             314 B              293 B
+//	goroutines at rest                          0                 2                  2
+//
+// Take ristretto if your organisation runs on it, wants its admission or its metrics, or compares
+// engines: the guarantees above are the same. cache/storetest says whether an engine of your own
+// keeps the contract.
+//
 // # Why not golang.org/x/sync/singleflight in front of a map
 //
 // Because it knows nothing of the map. Between a caller's look at the map and its call of Do,

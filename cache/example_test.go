@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/cache/ristrettostore"
 )
 
 func ExampleNew() {
@@ -162,4 +164,29 @@ func ExampleCache_Get_pitfall() {
 	// Output:
 	// [spoilt green]
 	// [red green]
+}
+
+// The same cache on dgraph-io/ristretto: only Store and Close are added.
+func ExampleStore() {
+	store, err := ristrettostore.New[int, string](ristrettostore.Config{MaxBytes: 64 << 20})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close(context.Background()) // ristretto has goroutines
+
+	names, err := cache.New(cache.Config[int, string]{
+		Load:  func(ctx context.Context, id int) (string, error) { return fmt.Sprintf("user %d", id), nil },
+		Store: store,
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	name, err := names.Get(context.Background(), 7)
+	if err != nil {
+		log.Fatal(err)
+	}
+	names.Set(7, "Ada") // seen by every Get from here on, which ristretto alone does not promise
+	now, _ := names.Peek(7)
+	fmt.Println(name, "is now", now)
+	// Output: user 7 is now Ada
 }
