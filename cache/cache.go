@@ -83,7 +83,7 @@ func (c *Cache[K, V]) answer(ctx context.Context, e *Entry[K, V]) (v V, err erro
 	how := hit
 	switch state, t := c.look(e); state {
 	case isFresh:
-		if missing := e.rest().missing; missing != nil {
+		if missing := e.missing(); missing != nil {
 			how, err = negative, missing
 		} else if c.wantsRefresh(e, t) {
 			c.refresh(ctx, e.Key, e)
@@ -128,12 +128,12 @@ const (
 // look returns the state of e, and the time at which it has that, for the clock is a third of a
 // hit; entries that live for ever need none.
 func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
-	m := e.rest()
-	if c.tags.Gone(e.born, m.slots) {
+	slots, _ := e.slots()
+	if c.tags.Gone(e.born, slots) {
 		return isGone, 0
 	}
 	expires := e.expires
-	if at, expired := c.tags.ExpiredAt(e.born, m.slots); expired {
+	if at, expired := c.tags.ExpiredAt(e.born, slots); expired {
 		expires = min(expires, at)
 	}
 	if expires == forever {
@@ -143,7 +143,7 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 	switch {
 	case t < expires:
 		return isFresh, t
-	case m.missing != nil:
+	case e.missing() != nil:
 		return isGone, t // an ErrNotFound is never stale
 	case t < after(expires, c.cfg.StaleWhileRevalidate):
 		return isStale, t
@@ -156,7 +156,7 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 // wantsRefresh reports whether an entry that is fresh at t is to be refreshed: a refresh was
 // put off, or XFetch says so. The logarithm is computed only near the end of its life.
 func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V], t time.Duration) bool {
-	if m := e.rest(); m.due.Load() && !e.backsOff(now()) && m.due.CompareAndSwap(true, false) {
+	if m := e.more.Load(); m != nil && m.due.Load() && !e.backsOff(now()) && m.due.CompareAndSwap(true, false) {
 		return true
 	}
 	if c.cfg.EarlyRefresh == 0 || e.expires == forever {
@@ -173,7 +173,7 @@ func (c *Cache[K, V]) wantsRefresh(e *Entry[K, V], t time.Duration) bool {
 // Peek returns the value of key if it is here and fresh. It loads nothing, and neither
 // statistics nor the engine count it as a use.
 func (c *Cache[K, V]) Peek(key K) (V, bool) {
-	if e := c.store.Peek(key); e != nil && e.rest().missing == nil {
+	if e := c.store.Peek(key); e != nil && e.missing() == nil {
 		if state, _ := c.look(e); state == isFresh {
 			return c.clone(e.Value), true
 		}

@@ -41,18 +41,24 @@ type more struct {
 	retry atomic.Int64  // no load before that time, for the last one failed
 }
 
-var nothingMore more // to be read only
-
-// rest returns what few entries have, for reading.
-func (e *Entry[K, V]) rest() *more {
+// missing returns the loader's ErrNotFound; nil: there is a value.
+func (e *Entry[K, V]) missing() error {
 	if m := e.more.Load(); m != nil {
-		return m
+		return m.missing
 	}
-	return &nothingMore
+	return nil
 }
 
-// ownRest returns it for writing.
-func (e *Entry[K, V]) ownRest() *more {
+// slots returns those of the tags, and whether there were some that could not be kept.
+func (e *Entry[K, V]) slots() (slots []uint32, tagless bool) {
+	if m := e.more.Load(); m != nil {
+		return m.slots, m.tagless
+	}
+	return nil, false
+}
+
+// rest returns what few entries have, to note a failure in it.
+func (e *Entry[K, V]) rest() *more {
 	if m := e.more.Load(); m != nil {
 		return m
 	}

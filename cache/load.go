@@ -118,7 +118,7 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 		if how != missed {
 			saved = e.Cost()
 		}
-		if missing := e.rest().missing; missing != nil {
+		if missing := e.missing(); missing != nil {
 			return v, missing
 		}
 		return c.clone(e.Value), nil
@@ -138,7 +138,7 @@ func (c *Cache[K, V]) resident(key K) (*Entry[K, V], bool) {
 
 // outcomeOf is how a lookup ended that found e under the key's lock.
 func (c *Cache[K, V]) outcomeOf(e *Entry[K, V]) outcome {
-	if e.rest().missing != nil {
+	if e.missing() != nil {
 		return negative
 	}
 	if state, _ := c.look(e); state != isFresh {
@@ -160,9 +160,9 @@ func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
 	if asked <= e.born {
 		return false
 	}
-	m := e.rest()
-	_, expired := c.tags.ExpiredAt(e.born, m.slots)
-	return m.tagless || c.tags.Gone(e.born, m.slots) || expired && c.cfg.StaleWhileRevalidate == 0
+	slots, tagless := e.slots()
+	_, expired := c.tags.ExpiredAt(e.born, slots)
+	return tagless || c.tags.Gone(e.born, slots) || expired && c.cfg.StaleWhileRevalidate == 0
 }
 
 // instead returns the entry to serve although its load failed: the old one, if StaleIfError
@@ -172,7 +172,7 @@ func (c *Cache[K, V]) instead(ctx context.Context, key K, err error) *Entry[K, V
 		return nil
 	}
 	e := c.store.Peek(key)
-	if e == nil || e.rest().missing != nil {
+	if e == nil || e.missing() != nil {
 		return nil
 	}
 	if state, _ := c.look(e); state == isGone {
@@ -223,7 +223,7 @@ func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
 	switch {
 	case e == nil:
 		l.err = err
-	case e.rest().missing != nil:
+	case e.missing() != nil:
 		l.missing = 1
 	}
 	return e, l.err
@@ -303,15 +303,20 @@ func (c *Cache[K, V]) loadOps() flight.Ops[K, *Entry[K, V]] {
 	}
 }
 
+func (c *Cache[K, V]) gone(e *Entry[K, V]) bool {
+	slots, _ := e.slots()
+	return c.tags.Gone(e.born, slots)
+}
+
 // finish stores the result of a load that nothing newer has detached. It runs under the key's
 // lock.
 func (c *Cache[K, V]) finish(key K, e *Entry[K, V], err error) {
 	switch {
 	case err != nil: // what the key has stays
-		if old := c.store.Peek(key); old != nil && old.rest().missing == nil {
+		if old := c.store.Peek(key); old != nil && old.missing() == nil {
 			old.backOff()
 		}
-	case c.tags.Gone(e.born, e.rest().slots):
+	case c.gone(e):
 		c.counters.Here().detached.Add(1)
 	default:
 		c.put(e)

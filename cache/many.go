@@ -165,7 +165,7 @@ func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[
 		how = stale
 	}
 	c.counters.Here().count(how, e.Cost())
-	if missing := e.rest().missing; missing != nil {
+	if missing := e.missing(); missing != nil {
 		return result[V]{err: missing}
 	}
 	return result[V]{value: c.clone(e.Value)}

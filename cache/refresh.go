@@ -30,7 +30,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, key K, old *Entry[K, V]) {
 			old = c.store.Peek(key) // if it has none the next Get loads it
 		}
 		if old != nil {
-			old.ownRest().due.Store(true)
+			old.rest().due.Store(true)
 		}
 		return
 	}
@@ -84,7 +84,7 @@ const (
 // waits, twice as long each time, so that a dead source is not hammered by everybody who is
 // served the old value.
 func (e *Entry[K, V]) backOff() {
-	m, wait := e.ownRest(), lastBackOff
+	m, wait := e.rest(), lastBackOff
 	if n := m.fails.Add(1); n <= 5 {
 		wait = firstBackOff << (n - 1)
 	}
@@ -93,6 +93,10 @@ func (e *Entry[K, V]) backOff() {
 
 // backsOff reports whether e must not be loaded anew at t.
 func (e *Entry[K, V]) backsOff(t time.Duration) bool {
-	until := e.rest().retry.Load()
+	m := e.more.Load()
+	if m == nil {
+		return false
+	}
+	until := m.retry.Load()
 	return until != 0 && t < time.Duration(until)
 }
