@@ -1,0 +1,125 @@
+package throttle
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/stat"
+)
+
+// A Limiter holds the buckets of its policies. Make one with [New]; it is safe for concurrent use.
+type Limiter struct {
+	*core
+	tier string
+}
+
+// core is what a Limiter shares with its views.
+type core struct {
+	clock    clock
+	seeds    seeds
+	state    atomic.Pointer[state]
+	changing sync.Mutex // of Reconfigure
+
+	counters stat.Striped[counters]
+	waiting  atomic.Int64
+	waits    stat.Durations
+}
+
+// New returns the limiter that cfg describes. Its error joins everything that is wrong with cfg,
+// one line a problem: `throttle: Policies[1].Burst is -3: must be at least 1 (0 means Rate.N)`.
+func New(cfg Config) (*Limiter, error) {
+	whole, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &core{seeds: newSeeds(), clock: clock{start: time.Now()}}
+	c.state.Store(newState(cfg, whole, nil))
+	return &Limiter{core: c}, nil
+}
+
+// Config returns what the limiter was made with, or last reconfigured to.
+func (l *Limiter) Config() Config {
+	s := l.state.Load()
+	given := s.given
+	given.Policies = append([]Policy(nil), given.Policies...)
+	given.TrustedProxies = append([]netip.Prefix(nil), given.TrustedProxies...)
+	return given
+}
+
+// ClientAddr returns the address of whoever sent r, as the limiter sees it: without zone, 4-in-6
+// as IPv4. The error says that there is none to be trusted; such a request is refused with 403.
+func (l *Limiter) ClientAddr(r *http.Request) (netip.Addr, error) {
+	return l.state.Load().proxies.client(r)
+}
+
+// For returns a view of l whose Take, Peek, Refund and Wait charge the policies of tier besides
+// those of none. It shares everything with l.
+func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier: tier} }
+
+// Take takes n tokens from each bucket of key, or none from any of them.
+func (l *Limiter) Take(_ context.Context, key Key, n int64) Decision {
+	pl := l.state.Load().plan(l.tier)
+	if len(pl.policies) == 1 {
+		var one [1]charge // eight of them take longer to clear than to decide
+		return l.take(pl, one[:], key, n)
+	}
+	var all [maxApplicable]charge
+	return l.take(pl, all[:len(pl.policies)], key, n)
+}
+
+func (l *Limiter) take(pl *plan, cs []charge, key Key, n int64) Decision {
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = l.decide(cs, pl.enforced)
+	}
+	l.count(rule, cs[:pl.enforced])
+	return decision(rule, cs[:pl.enforced])
+}
+
+// Peek says what Take would say, and changes nothing.
+func (l *Limiter) Peek(_ context.Context, key Key, n int64) Decision {
+	pl := l.state.Load().plan(l.tier)
+	var all [maxApplicable]charge
+	cs := all[:len(pl.policies)]
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = judge(cs[:pl.enforced], l.clock.now(), 0)
+	}
+	return decision(rule, cs[:pl.enforced])
+}
+
+// Refund gives n tokens back to each bucket of key, which never hold more than Burst. A negative
+// n does nothing.
+func (l *Limiter) Refund(_ context.Context, key Key, n int64) {
+	if n < 0 {
+		l.counters.Here().outcome[invalid].Add(1)
+		return
+	}
+	if key.kind == noKey {
+		return
+	}
+	fp := l.seeds.fingerprint(&key)
+	for _, p := range l.state.Load().plan(l.tier).policies {
+		p.refund(fp, &l.clock, n)
+	}
+}
+
+// assemble fills in cs, one charge for each policy of pl, without HTTP.
+func (l *Limiter) assemble(pl *plan, cs []charge, key Key, n int64) ruling {
+	switch {
+	case n < 0:
+		return invalid
+	case key.kind == noKey || len(pl.policies) == 0:
+		return unkeyed
+	}
+	fp := l.seeds.fingerprint(&key)
+	for i := range cs {
+		cs[i].p, cs[i].fp = pl.policies[i], fp
+		cs[i].setCost(n)
+	}
+	return passes
+}

@@ -1,0 +1,124 @@
+package throttle
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/hotpath-go/hotpath/internal/problem"
+)
+
+// The types and titles that draft-ietf-httpapi-ratelimit-headers registers.
+const (
+	typeQuota    = "https://iana.org/assignments/http-problem-types#quota-exceeded"
+	titleQuota   = "Request cannot be satisfied as assigned quota has been exceeded"
+	typeReduced  = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+	titleReduced = "Request cannot be satisfied due to temporary server capacity constraints"
+
+	// maxDrain is what net/http may read of a body that nobody wanted, to keep a connection.
+	maxDrain = 64 << 10
+)
+
+// A refusal is a request that is not served. Its charges are copied, for a part of a batch is
+// answered later.
+type refusal struct {
+	s      *state
+	plan   *plan
+	rule   ruling
+	fields bool // false: the writer of the charge around it adds them
+	n      int
+	all    [maxApplicable]charge
+}
+
+// charges are the enforced ones.
+func (f *refusal) charges() []charge { return f.all[:f.n] }
+
+// ServeHTTP answers with status, fields and problem details (RFC 9457).
+func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	var p problem.Problem
+	switch f.rule {
+	case over, full:
+		c := slowest(f.charges())
+		p = c.p.refused
+		if f.rule == full {
+			p = problem.Problem{Type: typeReduced, Title: titleReduced, Status: http.StatusServiceUnavailable}
+		} else if names := violated(f.charges()); len(names) > 1 {
+			p = quotaExceeded(names)
+		}
+		p.RetryAfter = c.retryAfter()
+		f.writeFields(h, c)
+	case unkeyed:
+		p = problem.Problem{Status: http.StatusForbidden, Detail: "It cannot be told who sends this request."}
+	default:
+		p = problem.Problem{Status: http.StatusInternalServerError, Detail: "The cost of this request cannot be told."}
+	}
+	if r.ProtoMajor == 1 && (r.ContentLength < 0 || r.ContentLength > maxDrain) {
+		// Else net/http reads what is left of the body, to use the connection again.
+		h["Connection"] = []string{"close"}
+	}
+	if f.s.cfg.OnDenied == nil {
+		problem.Write(w, r, p)
+		return
+	}
+	h["Cache-Control"] = []string{"no-store"}
+	if delete(h, "Retry-After"); p.RetryAfter > 0 {
+		h["Retry-After"] = []string{strconv.FormatInt(seconds(p.RetryAfter), 10)}
+	}
+	d := decision(f.rule, f.charges())
+	if f.rule == over {
+		d.Violated = violated(f.charges())
+	}
+	f.s.cfg.OnDenied(w, r, d)
+}
+
+func (f *refusal) writeFields(h http.Header, c *charge) {
+	if !f.fields || f.s.headers == off {
+		return
+	}
+	var levels [maxApplicable]level
+	cs := f.charges()
+	for i := range cs {
+		levels[i] = level{cs[i].p, cs[i].ahead}
+	}
+	f.s.headers.write(h, &report{f.plan, levels[:len(cs)], c.p, c.retryAfter()}, new(lines))
+}
+
+// violated names the violated policies, the one to wait longest for first.
+func violated(cs []charge) []string {
+	n := 0
+	for i := range cs {
+		if cs[i].violated() {
+			n++
+		}
+	}
+	worst := slowest(cs)
+	if n <= 1 {
+		return []string{worst.p.Name}
+	}
+	var order []*charge
+	for i := range cs {
+		if cs[i].violated() {
+			order = append(order, &cs[i])
+		}
+	}
+	slices.SortStableFunc(order, func(a, b *charge) int {
+		switch x, y := a.retryAfter(), b.retryAfter(); {
+		case x == y && a.outlasts(b, a.ahead, b.ahead), x != y && (x < 0 || y >= 0 && x > y):
+			return -1
+		}
+		return 1
+	})
+	names := make([]string, n)
+	for i, c := range order {
+		names[i] = c.p.Name
+	}
+	return names
+}
+
+func quotaExceeded(names []string) problem.Problem {
+	return problem.Problem{
+		Type: typeQuota, Title: titleQuota, Status: http.StatusTooManyRequests,
+		More: []problem.Member{{Name: "violated-policies", Value: names}},
+	}
+}
