@@ -8,7 +8,7 @@ type charge struct {
 	debt uint64 // the same in units
 
 	ruling ruling
-	at     place  // where the record stands; zero: there is none
+	at     *slot  // where the record stands; nil: there is none
 	seen   uint64 // its word
 	now    uint64 // units, of the reading that was judged by
 	ahead  uint64 // what was owed then
@@ -48,9 +48,8 @@ func (c *charge) judge(now, patience uint64) bool {
 // look judges by what the record says at this moment. Taking nothing is always allowed.
 func (c *charge) look(patience uint64) bool {
 	law := &c.p.law
-	var ok bool
 	c.ahead, c.wait = 0, 0
-	if c.at, c.seen, ok = c.p.table.find(c.fp); ok {
+	if c.at, c.seen = c.p.table.find(c.fp); c.at != nil {
 		c.ahead = law.ahead(c.seen, c.now)
 	}
 	if c.ruling >= never {
@@ -69,9 +68,9 @@ func (c *charge) look(patience uint64) bool {
 // patience away.
 func (c *charge) take(clock *clock, patience uint64) bool {
 	for c.debt > 0 {
-		if c.at.set != nil {
+		if c.at != nil {
 			c.word = add(c.now, c.ahead+c.debt)
-			if c.at.word().CompareAndSwap(c.seen, c.word) {
+			if c.at.word.CompareAndSwap(c.seen, c.word) {
 				return true
 			}
 		} else {
@@ -84,7 +83,7 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 				c.p.counts.Here().forgotten.Add(1)
 			}
 			if !made.found {
-				c.at, c.now, c.word = made.place, made.now, made.word
+				c.at, c.now, c.word = made.at, made.now, made.word
 				return true
 			}
 		}
@@ -100,15 +99,15 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 func (c *charge) giveBack(clock *clock) {
 	law := &c.p.law
 	for c.debt > 0 {
-		at, v, ok := c.p.table.find(c.fp)
-		if !ok {
+		at, v := c.p.table.find(c.fp)
+		if at == nil {
 			return
 		}
 		ahead := law.ahead(v, clock.units(law))
 		if ahead == 0 || ahead > law.tau && v != c.word {
 			return
 		}
-		if at.word().CompareAndSwap(v, v-c.debt) {
+		if at.word.CompareAndSwap(v, v-c.debt) {
 			return
 		}
 	}
@@ -118,8 +117,8 @@ func (c *charge) giveBack(clock *clock) {
 func (p *policy) refund(fp uint64, clock *clock, n int64) {
 	units := uint64(min(n, 4*p.law.burst)) * p.law.token // no record can owe more than half of that and an hour
 	for n > 0 {
-		at, v, ok := p.table.find(fp)
-		if !ok {
+		at, v := p.table.find(fp)
+		if at == nil {
 			return
 		}
 		now := clock.units(&p.law)
@@ -127,7 +126,7 @@ func (p *policy) refund(fp uint64, clock *clock, n int64) {
 		if ahead == 0 {
 			return
 		}
-		if at.word().CompareAndSwap(v, add(now, ahead-min(units, ahead))) {
+		if at.word.CompareAndSwap(v, add(now, ahead-min(units, ahead))) {
 			return
 		}
 	}
@@ -138,8 +137,8 @@ func (p *policy) refund(fp uint64, clock *clock, n int64) {
 func (p *policy) force(fp uint64, clock *clock, n int64) int64 {
 	law := &p.law
 	for n > 0 {
-		at, v, ok := p.table.find(fp)
-		if !ok {
+		at, v := p.table.find(fp)
+		if at == nil {
 			taken := min(n, 2*law.burst)
 			made := p.table.insert(fp, clock, uint64(taken)*law.token)
 			switch {
@@ -158,7 +157,7 @@ func (p *policy) force(fp uint64, clock *clock, n int64) int64 {
 			return 0
 		}
 		taken := min(n, law.whole(2*law.tau-ahead))
-		if taken == 0 || at.word().CompareAndSwap(v, add(now, ahead+uint64(taken)*law.token)) {
+		if taken == 0 || at.word.CompareAndSwap(v, add(now, ahead+uint64(taken)*law.token)) {
 			return taken
 		}
 	}

@@ -35,7 +35,7 @@ func (g *grant) OnHeader(int) {
 		p := g.paid[i].current(g.core, g.state)
 		now := g.core.clock.units(&p.law)
 		ahead := uint64(0)
-		if _, v, ok := p.table.find(g.paid[i].fp); ok {
+		if at, v := p.table.find(g.paid[i].fp); at != nil {
 			ahead = p.law.ahead(v, now)
 		}
 		levels[n] = level{p, ahead}

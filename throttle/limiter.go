@@ -61,17 +61,57 @@ func (l *Limiter) ClientAddr(r *http.Request) (netip.Addr, error) {
 func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier: tier} }
 
 // Take takes n tokens from each bucket of key, or none from any of them.
-func (l *Limiter) Take(_ context.Context, key Key, n int64) Decision {
+func (l *Limiter) Take(_ context.Context, key Key, n int64) (d Decision) {
 	pl := l.state.Load().plan(l.tier)
-	if len(pl.policies) == 1 {
-		var one [1]charge // eight of them take longer to clear than to decide
-		return l.take(pl, one[:], key, n)
+	if len(pl.policies) != 1 || !l.takeKnown(pl.policies[0], &key, n, &d) {
+		l.takeAny(pl, &key, n, &d)
 	}
-	var all [maxApplicable]charge
-	return l.take(pl, all[:len(pl.policies)], key, n)
+	return d
 }
 
-func (l *Limiter) take(pl *plan, cs []charge, key Key, n int64) Decision {
+// takeKnown is Take for what is decided most: one policy, and a key that has a record. In every
+// other case, and if others are faster, it returns false and has changed nothing.
+func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
+	law := &p.law
+	if key.kind == noKey || n < 1 || n > law.burst {
+		return false
+	}
+	at, v := p.table.find(l.seeds.fingerprint(key))
+	if at == nil {
+		return false
+	}
+	now := l.clock.units(law)
+	ahead := law.ahead(v, now)
+	owes := ahead + uint64(n)*law.token
+	if owes > law.tau && !p.Shadow {
+		l.counters.Here().outcome[over].Add(1)
+		p.counts.Here().denied.Add(1)
+		d.Status, d.Policy, d.Limit, d.Remaining = statusOf[over], p.Name, law.burst, law.left(ahead)
+		d.RetryAfter, d.ResetAfter = law.duration(owes-law.tau), law.duration(ahead)
+		return true
+	}
+	if owes > law.tau || !at.word.CompareAndSwap(v, add(now, owes)) {
+		return false
+	}
+	l.counters.Here().outcome[passes].Add(1)
+	d.Allowed = true
+	if !p.Shadow {
+		d.Policy, d.Limit, d.Remaining, d.ResetAfter = p.Name, law.burst, law.whole(law.tau-owes), law.duration(owes)
+	}
+	return true
+}
+
+func (l *Limiter) takeAny(pl *plan, key *Key, n int64, d *Decision) {
+	if k := len(pl.policies); k <= maxApplicable/2 { // clearing all takes as long as to decide
+		var some [maxApplicable / 2]charge
+		*d = l.take(pl, some[:k], key, n)
+	} else {
+		var all [maxApplicable]charge
+		*d = l.take(pl, all[:k], key, n)
+	}
+}
+
+func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64) Decision {
 	rule := l.assemble(pl, cs, key, n)
 	if rule == passes {
 		rule = l.decide(cs, pl.enforced)
@@ -85,7 +125,7 @@ func (l *Limiter) Peek(_ context.Context, key Key, n int64) Decision {
 	pl := l.state.Load().plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
-	rule := l.assemble(pl, cs, key, n)
+	rule := l.assemble(pl, cs, &key, n)
 	if rule == passes {
 		rule = judge(cs[:pl.enforced], l.clock.now(), 0)
 	}
@@ -109,14 +149,14 @@ func (l *Limiter) Refund(_ context.Context, key Key, n int64) {
 }
 
 // assemble fills in cs, one charge for each policy of pl, without HTTP.
-func (l *Limiter) assemble(pl *plan, cs []charge, key Key, n int64) ruling {
+func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	switch {
 	case n < 0:
 		return invalid
 	case key.kind == noKey || len(pl.policies) == 0:
 		return unkeyed
 	}
-	fp := l.seeds.fingerprint(&key)
+	fp := l.seeds.fingerprint(key)
 	for i := range cs {
 		cs[i].p, cs[i].fp = pl.policies[i], fp
 		cs[i].setCost(n)

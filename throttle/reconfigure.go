@@ -50,11 +50,11 @@ func (m *move) pass() {
 	law := &m.from.law
 	for i := range m.from.table.sets {
 		s := &m.from.table.sets[i]
-		for j := range s.word {
-			fp, v := s.fp[j].Load(), s.word[j].Load()
+		for j := range s {
+			fp, v := s[j].fp.Load(), s[j].word.Load()
 			now := m.clock.units(law)
 			owes := law.ahead(v, now)
-			if v == claimed || fp == 0 || owes == 0 || s.fp[j].Load() != fp {
+			if v == claimed || fp == 0 || owes == 0 || s[j].fp.Load() != fp {
 				continue
 			}
 			if before, ok := m.moved[fp]; ok {
@@ -86,8 +86,8 @@ func (l *law) convert(x uint64, to *law) uint64 {
 // owe adds units to the debt of fp, up to Burst.
 func (p *policy) owe(fp uint64, clock *clock, units uint64) {
 	for {
-		at, v, ok := p.table.find(fp)
-		if !ok {
+		at, v := p.table.find(fp)
+		if at == nil {
 			made := p.table.insert(fp, clock, units)
 			if made.found {
 				continue
@@ -99,7 +99,7 @@ func (p *policy) owe(fp uint64, clock *clock, units uint64) {
 		}
 		now := clock.units(&p.law)
 		ahead := p.law.ahead(v, now)
-		if ahead >= p.law.tau || at.word().CompareAndSwap(v, add(now, min(ahead+units, p.law.tau))) {
+		if ahead >= p.law.tau || at.word.CompareAndSwap(v, add(now, min(ahead+units, p.law.tau))) {
 			return
 		}
 	}

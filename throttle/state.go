@@ -104,6 +104,9 @@ func (s *state) newPlan(tier string) *plan {
 
 // plan returns the policies for a tier; one that nobody has named gets those of none.
 func (s *state) plan(tier string) *plan {
+	if tier == "" || len(s.tiers) == 0 {
+		return s.everyone
+	}
 	if pl := s.tiers[tier]; pl != nil {
 		return pl
 	}

@@ -25,9 +25,13 @@ type table struct {
 	keep  bool // OnFull "refuse": no record with debt is ever dropped
 }
 
-type set struct {
-	fp   [setSize]atomic.Uint64 // the key's hash; 0: never used
-	word [setSize]atomic.Uint64
+// A set is four cache lines of four slots. Of a known key mostly one line is read: it stands in
+// the first of its sets, and near where its hash points to, unless these were full.
+type set [setSize]slot
+
+type slot struct {
+	fp   atomic.Uint64 // the key's hash; 0: never used
+	word atomic.Uint64
 }
 
 type paddedMutex struct {
@@ -37,6 +41,12 @@ type paddedMutex struct {
 
 const (
 	setSize  = 16
+	lineSize = 4
+
+	// crowded is from how many records on a key goes to the emptier of its sets. Simulated at
+	// a load of 0.76, 2.4 million keys: none is lost at 12, 17 at 14, and 9 of 10 stand in the
+	// first set, where it is 2 of 3 if the emptier one is always taken.
+	crowded  = 12
 	claimed  = ^uint64(0) // the word of a slot that is changing its owner
 	slotSize = 16         // bytes
 )
@@ -45,14 +55,6 @@ func newTable(l law, capacity int, keep bool) *table {
 	slots := (int64(capacity)*4 + 2) / 3
 	return &table{sets: make([]set, (slots+setSize-1)/setSize), law: l, keep: keep}
 }
-
-// A place is where a record was found; the zero place is none.
-type place struct {
-	set *set
-	i   int
-}
-
-func (p place) word() *atomic.Uint64 { return &p.set.word[p.i&(setSize-1)] }
 
 // fingerprint is never that of an unused slot.
 func fingerprint(hash uint64) uint64 { return max(hash, 1) }
@@ -69,33 +71,34 @@ func (t *table) second(fp uint64) *set {
 	return &t.sets[i]
 }
 
-func (s *set) index(fp uint64) int {
-	for i := range s.fp {
-		if s.fp[i].Load() == fp {
-			return i
+// start is the slot of a set at which the search for fp begins, the first one of a line.
+func start(fp uint64) int { return int(fp % setSize &^ (lineSize - 1)) }
+
+func (s *set) find(fp uint64) *slot {
+	for i := range setSize {
+		if at := &s[(start(fp)+i)%setSize]; at.fp.Load() == fp {
+			return at
 		}
 	}
-	return -1
+	return nil
 }
 
-// find returns the record of fp and its word.
-func (t *table) find(fp uint64) (place, uint64, bool) {
+// find returns the record of fp and its word; nil: it has none.
+func (t *table) find(fp uint64) (*slot, uint64) {
 	for {
-		s := t.first(fp)
-		i := s.index(fp)
-		if i < 0 {
-			s = t.second(fp)
-			if i = s.index(fp); i < 0 {
-				return place{}, 0, false
+		at := t.first(fp).find(fp)
+		if at == nil {
+			if at = t.second(fp).find(fp); at == nil {
+				return nil, 0
 			}
 		}
-		v := s.word[i&(setSize-1)].Load()
+		v := at.word.Load()
 		if v == claimed {
 			runtime.Gosched()
 			continue
 		}
-		if s.fp[i&(setSize-1)].Load() == fp { // else the word is already that of the next owner
-			return place{s, i}, v, true
+		if at.fp.Load() == fp { // else the word is already that of the next owner
+			return at, v
 		}
 	}
 }
@@ -110,7 +113,7 @@ func add(now, debt uint64) uint64 {
 
 // An insertion is what came of one.
 type insertion struct {
-	place
+	at        *slot
 	found     bool   // somebody else has inserted the key meanwhile
 	full      bool   // keep, and there is no room for wait units
 	wait      uint64 // units
@@ -127,62 +130,79 @@ func (t *table) insert(fp uint64, clock *clock, debt uint64) insertion {
 	lock.Lock() // or two goroutines would insert the key twice
 	defer lock.Unlock()
 	for {
-		if _, _, ok := t.find(fp); ok {
+		if at, _ := t.find(fp); at != nil {
 			return insertion{found: true}
 		}
 		at, v, ahead := t.choose(fp, clock.units(&t.law))
-		if at.set == nil {
+		if at == nil {
 			runtime.Gosched() // all 32 are being claimed
 			continue
 		}
 		if ahead > 0 && t.keep {
 			return insertion{full: true, wait: ahead}
 		}
-		if !at.word().CompareAndSwap(v, claimed) {
+		if !at.word.CompareAndSwap(v, claimed) {
 			continue
 		}
 		now := clock.units(&t.law)
 		word := add(now, debt)
-		at.set.fp[at.i].Store(fp)
-		at.word().Store(word)
-		return insertion{place: at, forgotten: ahead > 0, now: now, word: word}
+		at.fp.Store(fp)
+		at.word.Store(word)
+		return insertion{at: at, forgotten: ahead > 0, now: now, word: word}
 	}
 }
 
-// choose returns a free slot of the emptier of the two sets of fp; if there is none the record
-// with the least debt of all 32, and how far that is ahead of being free.
-func (t *table) choose(fp, now uint64) (at place, word, ahead uint64) {
-	least := ^uint64(0)
-	most := 0
-	for _, s := range [...]*set{t.first(fp), t.second(fp)} {
-		free := 0
-		var here place
-		var v uint64
-		for i := range s.word {
-			w := s.word[i].Load()
-			if w == claimed {
-				continue
+// choose returns the slot for a new key: a free one of its first set unless that is crowded, else
+// of the emptier one. If there is none it returns the record with the least debt of all 32, and
+// how far that is ahead of being free.
+func (t *table) choose(fp, now uint64) (at *slot, word, ahead uint64) {
+	first, second := t.scan(t.first(fp), fp, now), scanned{}
+	if first.used >= crowded {
+		second = t.scan(t.second(fp), fp, now)
+	}
+	s := &first
+	if second.free != nil && (first.free == nil || second.used < first.used) {
+		s = &second
+	}
+	if s.free != nil {
+		return s.free, s.freeWord, 0
+	}
+	if second.least != nil && (first.least == nil || second.ahead < first.ahead) {
+		s = &second
+	}
+	return s.least, s.leastWord, s.ahead
+}
+
+// scanned is what a set has for a new key.
+type scanned struct {
+	used             int
+	free             *slot // of the first line that has one, the one that has been free for longest
+	freeWord         uint64
+	least            *slot // the record with the least debt
+	leastWord, ahead uint64
+}
+
+func (t *table) scan(s *set, fp, now uint64) (out scanned) {
+	line, longest := 0, uint64(0)
+	for i := range setSize {
+		at := &s[(start(fp)+i)%setSize]
+		v := at.word.Load()
+		owes := v - now
+		switch {
+		case v == claimed:
+			out.used++
+		case owes > t.law.idle || at.fp.Load() == 0: // only what lies before now may be claimed as free
+			if since := now - v; out.free == nil || line == i/lineSize && since > longest {
+				out.free, out.freeWord = at, v
+				line, longest = i/lineSize, since
 			}
-			owes := w - now
-			if owes > t.law.idle || s.fp[i].Load() == 0 {
-				if free++; free == 1 {
-					here, v = place{s, i}, w
-				}
-				continue
-			}
-			// Only what lies before now may be claimed as free: one unit more.
-			if owes++; most == 0 && free == 0 && owes < least {
-				least, at, word = owes, place{s, i}, w
+		default:
+			if out.used++; out.least == nil || owes < out.ahead-1 {
+				out.least, out.leastWord, out.ahead = at, v, owes+1
 			}
 		}
-		if free > most {
-			most, at, word = free, here, v
-		}
 	}
-	if most > 0 {
-		return at, word, 0
-	}
-	return at, word, least
+	return out
 }
 
 // live counts the records with debt, from at most 256 sets.
@@ -191,8 +211,8 @@ func (t *table) live(now uint64) int64 {
 	var seen, live int64
 	for i := 0; i < len(t.sets) && seen < 256; i += step {
 		seen++
-		for j := range t.sets[i].word {
-			if v := t.sets[i].word[j].Load(); v != claimed && t.law.ahead(v, now) > 0 {
+		for j := range t.sets[i] {
+			if v := t.sets[i][j].word.Load(); v != claimed && t.law.ahead(v, now) > 0 {
 				live++
 			}
 		}

@@ -26,7 +26,7 @@ func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
 	pl := s.plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
-	rule := l.assemble(pl, cs, key, n)
+	rule := l.assemble(pl, cs, &key, n)
 	err := ctx.Err()
 	if rule == passes && err == nil {
 		patience := maxNap
