@@ -63,6 +63,9 @@ func (cfg Config) withDefaults() (Config, error) {
 			p.IPv6Bits = defaultIPv6Bits
 		}
 	}
+	if cfg.Tier != nil && !slices.ContainsFunc(cfg.Policies, func(p Policy) bool { return p.Tier != "" }) {
+		c.bad("Tier", "set", ": must be nil if no policy has a tier")
+	}
 	c.checkProxies(cfg)
 	c.word("Headers", &cfg.Headers, headerWords[:]...)
 	c.word("OnFull", &cfg.OnFull, "forget", "refuse")
@@ -132,9 +135,6 @@ func (c *checker) checkPolicies(cfg Config) {
 				c.bad("Policies", n+everybody, fmt.Sprintf(" policies for tier %q: at most 8 may apply to a request", tier))
 			}
 		}
-	}
-	if cfg.Tier != nil && tiers[""] == len(cfg.Policies) {
-		c.bad("Tier", "set", ": must be nil if no policy has a tier")
 	}
 }
 
