@@ -43,8 +43,8 @@ func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p = c.p.refused
 		if f.rule == full {
 			p = problem.Problem{Type: typeReduced, Title: titleReduced, Status: http.StatusServiceUnavailable}
-		} else if names := violated(f.charges()); len(names) > 1 {
-			p = quotaExceeded(names)
+		} else if countViolated(f.charges()) > 1 {
+			p = quotaExceeded(violated(f.charges()))
 		}
 		p.RetryAfter = c.retryAfter()
 		f.writeFields(h, c)
@@ -84,18 +84,17 @@ func (f *refusal) writeFields(h http.Header, c *charge) {
 	f.s.headers.write(h, &report{f.plan, levels[:len(cs)], c.p, c.retryAfter()}, new(lines))
 }
 
-// violated names the violated policies, the one to wait longest for first.
-func violated(cs []charge) []string {
-	n := 0
+func countViolated(cs []charge) (n int) {
 	for i := range cs {
 		if cs[i].violated() {
 			n++
 		}
 	}
-	worst := slowest(cs)
-	if n <= 1 {
-		return []string{worst.p.Name}
-	}
+	return n
+}
+
+// violated names the violated policies, the one to wait longest for first.
+func violated(cs []charge) []string {
 	var order []*charge
 	for i := range cs {
 		if cs[i].violated() {
@@ -109,7 +108,7 @@ func violated(cs []charge) []string {
 		}
 		return 1
 	})
-	names := make([]string, n)
+	names := make([]string, len(order))
 	for i, c := range order {
 		names[i] = c.p.Name
 	}
