@@ -61,7 +61,7 @@ func (l *Limiter) ClientAddr(r *http.Request) (netip.Addr, error) {
 func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier: tier} }
 
 // Take takes n tokens from each bucket of key, or none from any of them.
-func (l *Limiter) Take(_ context.Context, key Key, n int64) (d Decision) {
+func (l *Limiter) Take(ctx context.Context, key Key, n int64) (d Decision) {
 	pl := l.state.Load().plan(l.tier)
 	if len(pl.policies) != 1 || !l.takeKnown(pl.policies[0], &key, n, &d) {
 		l.takeAny(pl, &key, n, &d)
@@ -121,7 +121,7 @@ func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64) Decision {
 }
 
 // Peek says what Take would say, and changes nothing.
-func (l *Limiter) Peek(_ context.Context, key Key, n int64) Decision {
+func (l *Limiter) Peek(ctx context.Context, key Key, n int64) Decision {
 	pl := l.state.Load().plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
@@ -134,7 +134,7 @@ func (l *Limiter) Peek(_ context.Context, key Key, n int64) Decision {
 
 // Refund gives n tokens back to each bucket of key, which never hold more than Burst. A negative
 // n does nothing.
-func (l *Limiter) Refund(_ context.Context, key Key, n int64) {
+func (l *Limiter) Refund(ctx context.Context, key Key, n int64) {
 	if n < 0 {
 		l.counters.Here().outcome[invalid].Add(1)
 		return

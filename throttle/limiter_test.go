@@ -205,7 +205,8 @@ func TestK1_Keys(t *testing.T) {
 		throttle.KeyOf("ab", "c"), throttle.KeyOf("a", "bc"), throttle.KeyOf("abc"), throttle.KeyOf("abc", ""),
 		throttle.KeyOf("", "abc"), throttle.KeyOf("2:ab1:c"), throttle.KeyOf("1.2.3.4"), throttle.KeyAddr(addr("1.2.3.4"), 32),
 		throttle.KeyAddr(addr("1.2.3.4"), 24), throttle.KeyAddr(addr("1.2.3.4"), 23), throttle.KeyAddr(addr("2001:db8::1"), 64),
-		throttle.KeyAddr(addr("2001:db8::1"), 128), {},
+		throttle.KeyAddr(addr("2001:db8::1"), 128),
+		{},
 	}
 	l := mustNew(t, throttle.Config{Rate: throttle.Per(1, time.Hour)})
 	hashes := map[[16]byte]int{}
