@@ -250,7 +250,7 @@ func BenchmarkThrottleHandler(b *testing.B) {
 		VaryBy:      &throttled.VaryBy{RemoteAddr: true},
 	}
 	run("throttled", quiet.RateLimit(next))
-	run("httprate", httprate.LimitByIP(plenty, time.Second)(next))
+	run("httprate", httprate.Limit(plenty, time.Second, httprate.WithKeyFuncs(httprate.KeyByIP))(next))
 }
 
 // BenchmarkThrottleRefused is a request that is refused: with problem+json, by others in plain text.
