@@ -172,6 +172,19 @@ func TestA3_Prefixes(t *testing.T) {
 	}
 }
 
+// A2: who cannot be told is refused, and shares no bucket with others of that kind.
+func TestA2_NoGuess(t *testing.T) {
+	l := mustNew(t, throttle.Config{Rate: throttle.Per(1, time.Hour), TrustedProxies: prefixes("192.0.2.0/24")})
+	for _, hop := range []string{"unknown", "_hidden", "localhost", "1.2.3", "1.2.3.4:", "[1.2.3.4", "%", "::1%"} {
+		if got := codes(l.Handler(nothing), 2, "X-Forwarded-For: 1.2.3.4, "+hop); !slices.Equal(got, []int{403, 403}) {
+			t.Errorf("%q: %v", hop, got)
+		}
+	}
+	if s := l.Stats(); s.Requests["unkeyed"] != 16 || s.Keys["default"] != 0 {
+		t.Errorf("counted %v, %v keys", s.Requests, s.Keys)
+	}
+}
+
 // A forged header never changes who pays.
 func TestA1_ForgedHeaders(t *testing.T) {
 	for _, header := range []string{"X-Forwarded-For", "Forwarded"} {

@@ -90,9 +90,9 @@ func (l *core) count(rule ruling, cs []charge) {
 	}
 }
 
-// decision puts the enforced charges into words.
-func decision(rule ruling, cs []charge) Decision {
-	d := Decision{Allowed: rule == passes, Status: statusOf[rule]}
+// put puts the enforced charges into words.
+func (d *Decision) put(rule ruling, cs []charge) {
+	d.Allowed, d.Status = rule == passes, statusOf[rule]
 	switch rule {
 	case passes:
 		if len(cs) > 0 {
@@ -105,7 +105,6 @@ func decision(rule ruling, cs []charge) Decision {
 		d.Policy, d.Limit, d.Remaining = c.p.Name, c.p.law.burst, c.p.law.left(c.ahead)
 		d.RetryAfter, d.ResetAfter = c.retryAfter(), c.p.law.duration(c.ahead)
 	}
-	return d
 }
 
 var statusOf = [...]int{

@@ -15,7 +15,7 @@ type grant struct {
 	plan *plan // nil: exempt
 	account
 
-	values lines
+	values room
 	shares map[*http.Request]*account // of parts; under the account's mutex
 }
 

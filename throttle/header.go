@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+	"unsafe"
 )
 
 // headers is the dialect of the fields.
@@ -31,8 +32,12 @@ type report struct {
 	retry  time.Duration // of a refusal
 }
 
-// lines is room for the values of a response: they are never shared between two.
-type lines [3]string
+// room is for the values of one response: they are never shared between two. A longer text than
+// usual has memory of its own.
+type room struct {
+	lines [3]string
+	text  [56]byte
+}
 
 // put sets a field, behind what an inner limiter has said.
 func put(h http.Header, name string, value []string) {
@@ -43,12 +48,12 @@ func put(h http.Header, name string, value []string) {
 }
 
 // write adds the fields to h. It calls by name, so that nothing escapes to the heap.
-func (d headers) write(h http.Header, r *report, room *lines) {
+func (d headers) write(h http.Header, r *report, in *room) {
 	switch d {
 	case ietf:
-		writeIETF(h, r, room)
+		writeIETF(h, r, in)
 	case legacy:
-		writeLegacy(h, r, room)
+		writeLegacy(h, r, in)
 	}
 }
 
@@ -56,9 +61,8 @@ func (d headers) write(h http.Header, r *report, room *lines) {
 // 9651) with the parameters r, whole tokens, and t, seconds until r grows. It is not the time
 // until the bucket is full: a client without tokens would wait a minute for what is there in
 // 0.6 s.
-func writeIETF(h http.Header, r *report, room *lines) {
-	var buf [256]byte
-	b := buf[:0]
+func writeIETF(h http.Header, r *report, in *room) {
+	b := in.text[:0]
 	for i, l := range r.levels {
 		if i > 0 {
 			b = append(b, ", "...)
@@ -72,14 +76,15 @@ func writeIETF(h http.Header, r *report, room *lines) {
 			b = strconv.AppendInt(append(b, ";t="...), seconds(t), 10)
 		}
 	}
-	room[0], room[1] = r.plan.limits, string(b)
-	put(h, "Ratelimit-Policy", room[0:1:1])
-	put(h, "Ratelimit", room[1:2:2])
+	// b is never written to again, so it can be the string itself.
+	in.lines[0], in.lines[1] = r.plan.limits, unsafe.String(unsafe.SliceData(b), len(b))
+	put(h, "Ratelimit-Policy", in.lines[0:1:1])
+	put(h, "Ratelimit", in.lines[1:2:2])
 }
 
 // writeLegacy writes the fields that many clients know, of one policy. They cannot say two, so
 // what an inner limiter has said stands.
-func writeLegacy(h http.Header, r *report, room *lines) {
+func writeLegacy(h http.Header, r *report, in *room) {
 	if len(h["X-Ratelimit-Limit"]) > 0 {
 		return
 	}
@@ -88,10 +93,10 @@ func writeLegacy(h http.Header, r *report, room *lines) {
 			continue
 		}
 		law := &l.p.law
-		room[0] = strconv.FormatInt(law.burst, 10)
-		room[1] = strconv.FormatInt(law.left(l.ahead), 10)
-		room[2] = strconv.FormatInt(seconds(law.duration(law.next(l.ahead))), 10)
-		h["X-Ratelimit-Limit"], h["X-Ratelimit-Remaining"], h["X-Ratelimit-Reset"] = room[0:1:1], room[1:2:2], room[2:3:3]
+		in.lines[0] = strconv.FormatInt(law.burst, 10)
+		in.lines[1] = strconv.FormatInt(law.left(l.ahead), 10)
+		in.lines[2] = strconv.FormatInt(seconds(law.duration(law.next(l.ahead))), 10)
+		h["X-Ratelimit-Limit"], h["X-Ratelimit-Remaining"], h["X-Ratelimit-Reset"] = in.lines[0:1:1], in.lines[1:2:2], in.lines[2:3:3]
 	}
 }
 

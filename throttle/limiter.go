@@ -104,24 +104,24 @@ func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
 func (l *Limiter) takeAny(pl *plan, key *Key, n int64, d *Decision) {
 	if k := len(pl.policies); k <= maxApplicable/2 { // clearing all takes as long as to decide
 		var some [maxApplicable / 2]charge
-		*d = l.take(pl, some[:k], key, n)
+		l.take(pl, some[:k], key, n, d)
 	} else {
 		var all [maxApplicable]charge
-		*d = l.take(pl, all[:k], key, n)
+		l.take(pl, all[:k], key, n, d)
 	}
 }
 
-func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64) Decision {
+func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 	rule := l.assemble(pl, cs, key, n)
 	if rule == passes {
 		rule = l.decide(cs, pl.enforced)
 	}
 	l.count(rule, cs[:pl.enforced])
-	return decision(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
 }
 
 // Peek says what Take would say, and changes nothing.
-func (l *Limiter) Peek(ctx context.Context, key Key, n int64) Decision {
+func (l *Limiter) Peek(ctx context.Context, key Key, n int64) (d Decision) {
 	pl := l.state.Load().plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
@@ -129,7 +129,8 @@ func (l *Limiter) Peek(ctx context.Context, key Key, n int64) Decision {
 	if rule == passes {
 		rule = judge(cs[:pl.enforced], l.clock.now(), 0)
 	}
-	return decision(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
+	return d
 }
 
 // Refund gives n tokens back to each bucket of key, which never hold more than Burst. A negative

@@ -65,7 +65,8 @@ func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if delete(h, "Retry-After"); p.RetryAfter > 0 {
 		h["Retry-After"] = []string{strconv.FormatInt(seconds(p.RetryAfter), 10)}
 	}
-	d := decision(f.rule, f.charges())
+	var d Decision
+	d.put(f.rule, f.charges())
 	if f.rule == over {
 		d.Violated = violated(f.charges())
 	}
@@ -81,7 +82,7 @@ func (f *refusal) writeFields(h http.Header, c *charge) {
 	for i := range cs {
 		levels[i] = level{cs[i].p, cs[i].ahead}
 	}
-	f.s.headers.write(h, &report{f.plan, levels[:len(cs)], c.p, c.retryAfter()}, new(lines))
+	f.s.headers.write(h, &report{f.plan, levels[:len(cs)], c.p, c.retryAfter()}, new(room))
 }
 
 func countViolated(cs []charge) (n int) {
