@@ -130,9 +130,11 @@ func appendValue(dst []byte, v any) []byte {
 // appendString appends s as a JSON string. Refusals are most frequent when a service is
 // busiest, so plain text costs no allocation; the rest is encoding/json's business.
 func appendString(dst []byte, s string) []byte {
-	if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\<>&`, c) }) {
-		quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
-		return append(dst, quoted...)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
+			return append(dst, quoted...)
+		}
 	}
 	return append(append(append(dst, '"'), s...), '"')
 }
