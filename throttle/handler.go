@@ -154,9 +154,9 @@ func (a *asked) keyOf(p *policy) (key Key, err error) {
 		return Key{}, a.addrErr
 	}
 	if a.addr.Is4() {
-		return KeyAddr(a.addr, p.IPv4Bits), nil
+		return cutKey(a.addr, p.IPv4Bits+96), nil
 	}
-	return KeyAddr(a.addr, p.IPv6Bits), nil
+	return cutKey(a.addr, p.IPv6Bits), nil
 }
 
 func (a *asked) costOf(p *policy) int64 {

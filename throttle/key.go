@@ -62,17 +62,25 @@ func KeyAddr(a netip.Addr, bits int) Key {
 	if !a.IsValid() {
 		return Key{}
 	}
-	a = unmapped(a)
-	limit, usual, offset := 128, defaultIPv6Bits, 0
-	if a.Is4() {
-		limit, usual, offset = 32, defaultIPv4Bits, 96
+	if a = unmapped(a); a.Is4() {
+		if bits < 1 {
+			bits = defaultIPv4Bits
+		}
+		return cutKey(a, min(bits, 32)+96)
 	}
 	if bits < 1 {
-		bits = usual
+		bits = defaultIPv6Bits
 	}
-	bits = min(bits, limit)
-	cut, _ := a.Prefix(bits) // fails for bits out of range and for zones: neither is left
-	return Key{kind: addrKey, bits: uint8(bits + offset), addr: cut.Addr().As16()}
+	return cutKey(a, min(bits, 128))
+}
+
+// cutKey is the key of the first bits of an address that is unmapped, of 128 for IPv4 too.
+func cutKey(a netip.Addr, bits int) Key {
+	k := Key{kind: addrKey, bits: uint8(bits), addr: a.As16()}
+	for i := bits / 8; i < len(k.addr); i++ {
+		k.addr[i] &= ^(0xff >> max(bits-8*i, 0))
+	}
+	return k
 }
 
 const (
@@ -82,6 +90,9 @@ const (
 
 // unmapped is the address that counts: an IPv4 address inside an IPv6 one is that one.
 func unmapped(a netip.Addr) netip.Addr {
+	if a.Is4() {
+		return a
+	}
 	a = a.WithZone("").Unmap()
 	if b := a.As16(); a.Is6() && [12]byte(b[:12]) == [12]byte{0x00, 0x64, 0xff, 0x9b} {
 		return netip.AddrFrom4([4]byte(b[12:]))

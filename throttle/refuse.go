@@ -96,22 +96,17 @@ func countViolated(cs []charge) (n int) {
 
 // violated names the violated policies, the one to wait longest for first.
 func violated(cs []charge) []string {
-	var order []*charge
-	for i := range cs {
-		if cs[i].violated() {
-			order = append(order, &cs[i])
-		}
-	}
-	slices.SortStableFunc(order, func(a, b *charge) int {
+	order := slices.DeleteFunc(slices.Clone(cs), func(c charge) bool { return !c.violated() }) // a copy, or cs would move to the heap
+	slices.SortFunc(order, func(a, b charge) int {
 		switch x, y := a.retryAfter(), b.retryAfter(); {
-		case x == y && a.outlasts(b, a.ahead, b.ahead), x != y && (x < 0 || y >= 0 && x > y):
+		case x == y && a.outlasts(&b, a.ahead, b.ahead), x != y && (x < 0 || y >= 0 && x > y):
 			return -1
 		}
 		return 1
 	})
 	names := make([]string, len(order))
-	for i, c := range order {
-		names[i] = c.p.Name
+	for i := range order {
+		names[i] = order[i].p.Name
 	}
 	return names
 }

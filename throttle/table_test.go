@@ -3,6 +3,7 @@ package throttle
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -291,6 +292,19 @@ func TestM1_IdleSlotsAreFree(t *testing.T) {
 		now += int64(time.Second) / 20 // 20 live at a time
 		if d := l.Take(t.Context(), KeyOf("k", time.Duration(i).String()), 1); !d.Allowed {
 			t.Fatalf("key %d: %+v", i, d)
+		}
+	}
+}
+
+// A3: a key is the prefix that netip would cut.
+func TestA3_KeyIsThePrefix(t *testing.T) {
+	for _, text := range []string{"255.254.253.252", "ffff:fffe:fffd:fffc:fffb:fffa:fff9:fff8"} {
+		a := netip.MustParseAddr(text)
+		for bits := 1; bits <= a.BitLen(); bits++ {
+			want, _ := a.Prefix(bits)
+			if k := KeyAddr(a, bits); k.addr != want.Addr().As16() && !a.Is4() || a.Is4() && [4]byte(k.addr[12:]) != want.Addr().As4() {
+				t.Errorf("%v/%d: %v", a, bits, k.addr)
+			}
 		}
 	}
 }
