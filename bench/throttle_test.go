@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -228,6 +229,11 @@ func BenchmarkTakeThree(b *testing.B) {
 	}
 }
 
+func byAddress(r *http.Request) (string, error) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	return httprate.CanonicalizeIP(host), err
+}
+
 // BenchmarkThrottleHandler is a request that is let in, with the fields that each library sends.
 func BenchmarkThrottleHandler(b *testing.B) {
 	next := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusNoContent) })
@@ -250,7 +256,7 @@ func BenchmarkThrottleHandler(b *testing.B) {
 		VaryBy:      &throttled.VaryBy{RemoteAddr: true},
 	}
 	run("throttled", quiet.RateLimit(next))
-	run("httprate", httprate.Limit(plenty, time.Second, httprate.WithKeyFuncs(httprate.KeyByIP))(next))
+	run("httprate", httprate.LimitBy(plenty, time.Second, byAddress)(next))
 }
 
 // BenchmarkThrottleRefused is a request that is refused: with problem+json, by others in plain text.

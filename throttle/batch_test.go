@@ -260,6 +260,14 @@ func TestC4_BatchInside(t *testing.T) {
 	if w := serve(l.Handler(batch(nothing)), envelope("a,b,free,bad,c")); w.Body.String() != "200 200 200 500 200" || left(t, l, client) != 4 {
 		t.Errorf("costs: %s, %d left, want 10 - 6", w.Body, left(t, l, client))
 	}
+	// A part that is refused leaves the credit to the next one.
+	dear := mustNew(t, throttle.Config{Rate: throttle.Per(4, time.Hour), Cost: func(r *http.Request) int64 {
+		return map[string]int64{"/batch": 3, "/a": 3, "/b": 4}[r.URL.Path]
+	}})
+	_ = dear.Take(t.Context(), client, 1)
+	if w := serve(dear.Handler(batch(nothing)), envelope("b,a,a")); w.Body.String() != "429 200 429" || left(t, dear, client) != 0 {
+		t.Errorf("credit after a refusal: %s, %d left", w.Body, left(t, dear, client))
+	}
 	// Other keys: the credit is the envelope's own.
 	users := mustNew(t, throttle.Config{Rate: throttle.Per(2, time.Hour), Key: throttle.KeyHeader("X-User")})
 	if w := serve(users.Handler(batch(nothing)), envelope("a|X-User=u,a|X-User=u,a|X-User=u,a|X-User=me,a|X-User=me,a|X-User=me,a", "X-User: me")); w.Body.String() != "200 200 429 200 200 429 403" {

@@ -83,7 +83,7 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 				c.p.counts.Here().forgotten.Add(1)
 			}
 			if !made.found {
-				c.at, c.now, c.word = made.at, made.now, made.word
+				c.at, c.word = made.at, made.word
 				return true
 			}
 		}

@@ -195,7 +195,6 @@ func TestH4_Fields(t *testing.T) {
 		if n := len(w.Header()["Ratelimit"]); n != 2 {
 			t.Errorf("stacked: %d lines of RateLimit", n)
 		}
-
 	})
 }
 

@@ -118,7 +118,6 @@ type insertion struct {
 	full      bool   // keep, and there is no room for wait units
 	wait      uint64 // units
 	forgotten bool   // a record with debt went
-	now       uint64 // units, the moment of insertion
 	word      uint64
 }
 
@@ -144,11 +143,10 @@ func (t *table) insert(fp uint64, clock *clock, debt uint64) insertion {
 		if !at.word.CompareAndSwap(v, claimed) {
 			continue
 		}
-		now := clock.units(&t.law)
-		word := add(now, debt)
+		word := add(clock.units(&t.law), debt)
 		at.fp.Store(fp)
 		at.word.Store(word)
-		return insertion{at: at, forgotten: ahead > 0, now: now, word: word}
+		return insertion{at: at, forgotten: ahead > 0, word: word}
 	}
 }
 
