@@ -36,10 +36,15 @@ var describing = [...]string{
 	"Etag", "Last-Modified", "Expires", "Retry-After", "Surrogate-Control",
 }
 
+const usualSize = 384 // bytes of a body; a longer one grows
+
 // Write answers r with p. It replaces the fields that described the abandoned answer; the
 // body has a Content-Length, is not stored by anybody, and is left out for HEAD.
 func Write(w http.ResponseWriter, r *http.Request, p Problem) {
-	body := Append(nil, p)
+	// Refusals are most frequent when a service is busiest: one allocation for the body, one for
+	// the lines of all fields.
+	body := Append(make([]byte, 0, usualSize), p)
+	lines := make([]string, 4)
 	h := w.Header()
 	for _, name := range describing {
 		delete(h, name)
@@ -50,11 +55,15 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 		}
 	}
 	field.DropDigests(h)
-	h["Content-Type"] = []string{"application/problem+json"}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h["Cache-Control"] = []string{"no-store"}
+	set := func(i int, name, value string) {
+		lines[i] = value
+		h[name] = lines[i : i+1 : i+1]
+	}
+	set(0, "Content-Type", "application/problem+json")
+	set(1, "Content-Length", strconv.Itoa(len(body)))
+	set(2, "Cache-Control", "no-store")
 	if p.RetryAfter > 0 {
-		h["Retry-After"] = []string{strconv.FormatInt(seconds(p.RetryAfter), 10)}
+		set(3, "Retry-After", strconv.FormatInt(seconds(p.RetryAfter), 10))
 	}
 	w.WriteHeader(p.Status)
 	if r.Method != http.MethodHead {
@@ -121,9 +130,11 @@ func appendValue(dst []byte, v any) []byte {
 // appendString appends s as a JSON string. Refusals are most frequent when a service is
 // busiest, so plain text costs no allocation; the rest is encoding/json's business.
 func appendString(dst []byte, s string) []byte {
-	if strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || strings.ContainsRune(`"\<>&`, c) }) {
-		quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
-		return append(dst, quoted...)
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
+			return append(dst, quoted...)
+		}
 	}
 	return append(append(append(dst, '"'), s...), '"')
 }

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 	"github.com/hotpath-go/hotpath/internal/rw"
+	"github.com/hotpath-go/hotpath/throttle"
 )
 
 func TestMain(m *testing.M) { leaktest.Main(m) }
@@ -23,6 +25,7 @@ type middleware struct {
 	wrap func(http.Handler) http.Handler
 	// opaque: no Unwrap, and a buffer in which flushes end.
 	opaque bool
+	limit  *throttle.Limiter // nil: it is no throttle
 }
 
 func ours(t *testing.T) middleware {
@@ -31,6 +34,14 @@ func ours(t *testing.T) middleware {
 		t.Fatal(err)
 	}
 	return middleware{name: "compress", wrap: c.Handler}
+}
+
+func limiter(t *testing.T) middleware {
+	l, err := throttle.New(throttle.Config{Rate: throttle.Per(1_000_000, time.Hour)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return middleware{name: "throttle", wrap: l.Handler, limit: l}
 }
 
 // logger is a foreign layer as most are: a struct around the writer, with Unwrap.
@@ -56,9 +67,23 @@ var foreign = [...]middleware{
 	{name: "timeout", opaque: true, wrap: func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") }},
 }
 
-// stacks are compress alone, twice, and with foreign middleware in every gap.
+// stacks are compress and throttle in every order, each of them twice too, and foreign middleware
+// in the gaps.
 func stacks(t *testing.T) (all [][]middleware) {
 	all = append(all, []middleware{ours(t)}, []middleware{ours(t), ours(t)})
+	all = append(all,
+		[]middleware{limiter(t), ours(t)}, []middleware{ours(t), limiter(t)},
+		[]middleware{limiter(t), limiter(t), ours(t)}, []middleware{limiter(t), ours(t), limiter(t)}, []middleware{ours(t), limiter(t), limiter(t)},
+		[]middleware{ours(t), limiter(t), ours(t)},
+	)
+	same := limiter(t)
+	all = append(all, []middleware{same, ours(t), same})
+	for _, f := range foreign {
+		all = append(all, []middleware{f, limiter(t), ours(t)}, []middleware{f, ours(t), limiter(t)})
+		if !f.opaque {
+			all = append(all, []middleware{limiter(t), f, ours(t), f}, []middleware{ours(t), f, limiter(t), f})
+		}
+	}
 	for _, f := range foreign {
 		all = append(all, []middleware{f, ours(t)}, []middleware{f, ours(t), ours(t)})
 		if !f.opaque { // TimeoutHandler stands outside
@@ -76,9 +101,34 @@ func text(n int) []byte {
 	return b.Bytes()[:n]
 }
 
-// service is what stands in the middle.
-func service() http.Handler {
+// service is what stands in the middle of limits.
+func service(limits ...*throttle.Limiter) http.Handler {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET /settled", func(w http.ResponseWriter, r *http.Request) {
+		var others sync.WaitGroup
+		for _, l := range limits {
+			others.Go(func() {
+				for n := range int64(50) {
+					if err := l.Settle(w, "", n); err != nil {
+						panic(err)
+					}
+				}
+			})
+		}
+		for i := range 20 {
+			_, _ = w.Write(text(5000))
+			for _, l := range limits {
+				_ = l.Settle(w, "default", int64(i))
+			}
+			if i == 10 {
+				_ = http.NewResponseController(w).Flush()
+			}
+		}
+		others.Wait()
+		for _, l := range limits {
+			_ = l.Settle(w, "", 3)
+		}
+	})
 	mux.HandleFunc("GET /doc", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
 		w.Header().Set("Etag", `"v1"`)
@@ -161,7 +211,13 @@ func TestAnyStack(t *testing.T) {
 	defer bare.Close()
 	plainClient := &http.Client{Transport: &http.Transport{DisableCompression: true, DisableKeepAlives: true}}
 	for _, stack := range stacks(t) {
-		h, names, opaque := service(), []string{}, false
+		names, opaque, limits := []string{}, false, []*throttle.Limiter{}
+		for _, m := range stack {
+			if m.limit != nil {
+				limits = append(limits, m.limit)
+			}
+		}
+		h := service(limits...)
 		for i := len(stack) - 1; i >= 0; i-- {
 			h = stack[i].wrap(h)
 			opaque = opaque || stack[i].opaque
@@ -176,7 +232,7 @@ func TestAnyStack(t *testing.T) {
 				client := srv.Client()
 				client.Transport.(*http.Transport).DisableCompression = true
 				for _, coding := range []string{"gzip", "identity"} {
-					for _, path := range []string{"/doc", "/long", "/late", "/trailers", "/events", "/none"} {
+					for _, path := range []string{"/doc", "/long", "/late", "/trailers", "/events", "/settled", "/none"} {
 						want := ask(t, plainClient, "GET", bare.URL+path)
 						got := ask(t, client, "GET", srv.URL+path, "Accept-Encoding: "+coding)
 						if got.err != nil || got.status != want.status || got.body != want.body ||
@@ -185,6 +241,9 @@ func TestAnyStack(t *testing.T) {
 						}
 						if n := len(got.header["Vary"]); n != 1 {
 							t.Errorf("%s by %s: %d lines of Vary", path, coding, n)
+						}
+						if n := len(got.header["Ratelimit"]); n != len(limits) {
+							t.Errorf("%s by %s: %d lines of RateLimit behind %d throttles", path, coding, n, len(limits))
 						}
 						if coding == "gzip" && path != "/none" && got.header.Get("Content-Encoding") != "gzip" {
 							t.Errorf("%s: not encoded", path)

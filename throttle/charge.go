@@ -1,0 +1,165 @@
+package throttle
+
+// A charge is what one policy has to do with one decision. It lives on the stack.
+type charge struct {
+	p    *policy
+	fp   uint64
+	cost int64  // tokens
+	debt uint64 // the same in units
+
+	ruling ruling
+	at     *slot  // where the record stands; nil: there is none
+	seen   uint64 // its word
+	now    uint64 // units, of the reading that was judged by
+	ahead  uint64 // what was owed then
+	wait   uint64 // units until the charge is due, or until there is room
+	word   uint64 // what was written
+}
+
+// A ruling is the outcome of a decision, or of one policy's part in it. From never on it does
+// not depend on the bucket.
+type ruling uint8
+
+const (
+	passes  ruling = iota
+	over           // the limit
+	full           // no room for the key
+	never          // more than a bucket holds
+	unkeyed        // nobody to charge, or no policy that applies
+	invalid        // negative cost
+	exempt
+)
+
+func (c *charge) setCost(n int64) {
+	var ok bool
+	if c.debt, ok = c.p.law.debt(n); !ok {
+		c.ruling, c.debt, n = never, 0, 0
+	}
+	c.cost = n
+}
+
+// judge says whether the charge may be made at now, or due within patience, both in units.
+// It writes nothing.
+func (c *charge) judge(now, patience uint64) bool {
+	c.now = now
+	return c.look(patience)
+}
+
+// look judges by what the record says at this moment. Taking nothing is always allowed.
+func (c *charge) look(patience uint64) bool {
+	law := &c.p.law
+	c.ahead, c.wait = 0, 0
+	if c.at, c.seen = c.p.table.find(c.fp); c.at != nil {
+		c.ahead = law.ahead(c.seen, c.now)
+	}
+	if c.ruling >= never {
+		return false
+	}
+	c.ruling = passes
+	if after := c.ahead + c.debt; after > law.tau && c.debt > 0 {
+		if c.wait = after - law.tau; c.wait > patience {
+			c.ruling = over
+		}
+	}
+	return c.ruling == passes
+}
+
+// take makes a charge that was judged, unless others were faster and it is now more than
+// patience away.
+func (c *charge) take(clock *clock, patience uint64) bool {
+	for c.debt > 0 {
+		if c.at != nil {
+			c.word = add(c.now, c.ahead+c.debt)
+			if c.at.word.CompareAndSwap(c.seen, c.word) {
+				return true
+			}
+		} else {
+			made := c.p.table.insert(c.fp, clock, c.debt)
+			switch {
+			case made.full:
+				c.ruling, c.wait = full, made.wait
+				return false
+			case made.forgotten:
+				c.p.counts.Here().forgotten.Add(1)
+			}
+			if !made.found {
+				c.at, c.word = made.at, made.word
+				return true
+			}
+		}
+		if !c.look(patience) {
+			return false
+		}
+	}
+	return true
+}
+
+// giveBack undoes take. What others reserved behind this charge they sleep for: given back
+// under them it would let two through at one moment (golang/go#56924), so then it lapses.
+func (c *charge) giveBack(clock *clock) {
+	law := &c.p.law
+	for c.debt > 0 {
+		at, v := c.p.table.find(c.fp)
+		if at == nil {
+			return
+		}
+		ahead := law.ahead(v, clock.units(law))
+		if ahead == 0 || ahead > law.tau && v != c.word {
+			return
+		}
+		if at.word.CompareAndSwap(v, v-c.debt) {
+			return
+		}
+	}
+}
+
+// refund lowers the debt of fp by n tokens, never below a full bucket.
+func (p *policy) refund(fp uint64, clock *clock, n int64) {
+	units := uint64(min(n, 4*p.law.burst)) * p.law.token // no record can owe more than half of that and an hour
+	for n > 0 {
+		at, v := p.table.find(fp)
+		if at == nil {
+			return
+		}
+		now := clock.units(&p.law)
+		ahead := p.law.ahead(v, now)
+		if ahead == 0 {
+			return
+		}
+		if at.word.CompareAndSwap(v, add(now, ahead-min(units, ahead))) {
+			return
+		}
+	}
+}
+
+// force takes n tokens whatever is left, down to -Burst, and returns how many it could take:
+// one mistake must not lock a client out for a day.
+func (p *policy) force(fp uint64, clock *clock, n int64) int64 {
+	law := &p.law
+	for n > 0 {
+		at, v := p.table.find(fp)
+		if at == nil {
+			taken := min(n, 2*law.burst)
+			made := p.table.insert(fp, clock, uint64(taken)*law.token)
+			switch {
+			case made.found:
+				continue
+			case made.full:
+				return 0
+			case made.forgotten:
+				p.counts.Here().forgotten.Add(1)
+			}
+			return taken
+		}
+		now := clock.units(law)
+		ahead := law.ahead(v, now)
+		if ahead >= 2*law.tau {
+			return 0
+		}
+		taken := min(n, law.whole(2*law.tau-ahead))
+		if taken == 0 || at.word.CompareAndSwap(v, add(now, ahead+uint64(taken)*law.token)) {
+			return taken
+		}
+	}
+	return 0
+}

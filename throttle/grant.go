@@ -1,0 +1,126 @@
+package throttle
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/rw"
+)
+
+// A grant is the writer of a request that was let in: it carries the charge, writes the fields
+// when the header passes, and lets the parts of a batch pay.
+type grant struct {
+	rw.Writer
+	core *core
+	plan *plan // nil: exempt
+	account
+
+	values room
+	shares map[*http.Request]*account // of parts; under the account's mutex
+}
+
+func newGrant(l *core, d *door) *grant {
+	g := &grant{core: l, plan: d.plan}
+	g.open(d)
+	return g
+}
+
+// OnHeader adds the fields, from what the buckets say now: costs settled until here are in them.
+func (g *grant) OnHeader(int) {
+	var levels [maxApplicable]level
+	n := 0
+	var chosen *policy
+	least := int64(0)
+	for i := range g.paid[:g.plan.enforced] {
+		p := g.paid[i].current(g.core, g.state)
+		now := g.core.clock.units(&p.law)
+		ahead := uint64(0)
+		if at, v := p.table.find(g.paid[i].fp); at != nil {
+			ahead = p.law.ahead(v, now)
+		}
+		levels[n] = level{p, ahead}
+		if left := p.law.left(ahead); chosen == nil || left < least {
+			chosen, least = p, left
+		}
+		n++
+	}
+	if n > 0 {
+		g.state.headers.write(g.Thaw(), &report{plan: g.plan, levels: levels[:n], chosen: chosen, retry: time.Duration(g.retry.Load())}, &g.values)
+	}
+	g.Pass()
+}
+
+// The other events do not come, for OnHeader passes.
+
+func (g *grant) OnWrite(p []byte) (int, error) { return g.Unwrap().Write(p) }
+func (g *grant) OnFlush() error                { return g.FlushInner() }
+func (g *grant) OnReturn()                     {}
+
+// Charge lets a part of a batch in, or says how it is refused. What the envelope has paid under
+// the same key pays for the parts, as far as it goes.
+func (g *grant) Charge(part *http.Request) http.Handler {
+	var d door
+	g.core.ask(&d, part, g)
+	switch d.rule {
+	case exempt:
+		return nil
+	case passes:
+		share := new(account)
+		share.open(&d)
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.shares == nil {
+			g.shares = make(map[*http.Request]*account)
+		}
+		g.shares[part] = share
+		return nil
+	}
+	for i := range d.lent {
+		g.takeBack(d.all[i].p, d.all[i].fp, d.lent[i])
+	}
+	f := d.refusal(true)
+	return &f
+}
+
+// Return gives back what Charge took for part, for another throttle refused it.
+func (g *grant) Return(part *http.Request) {
+	g.mu.Lock()
+	share := g.shares[part]
+	delete(g.shares, part)
+	g.mu.Unlock()
+	if share == nil {
+		return
+	}
+	for i := range share.paid {
+		own := &share.paid[i]
+		c := charge{p: own.current(g.core, share.state), fp: own.fp}
+		c.setCost(own.taken - own.lent)
+		c.giveBack(&g.core.clock)
+		g.takeBack(own.p, own.fp, own.lent)
+	}
+}
+
+// lend moves what the envelope has paid to a part's charge, and returns how much.
+func (g *grant) lend(c *charge) int64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	own := g.find(c.p, c.fp)
+	if own == nil || c.ruling != passes {
+		return 0
+	}
+	n := min(own.taken, c.cost)
+	own.taken -= n
+	c.setCost(c.cost - n)
+	return n
+}
+
+func (g *grant) takeBack(p *policy, fp uint64, n int64) {
+	if n == 0 {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if own := g.find(p, fp); own != nil {
+		own.taken += n
+	}
+}

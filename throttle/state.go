@@ -1,0 +1,127 @@
+package throttle
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/problem"
+	"github.com/hotpath-go/hotpath/internal/stat"
+)
+
+// A state is what a Config comes to: complete, checked and never changed.
+type state struct {
+	cfg      Config // with defaults
+	given    Config // as given
+	proxies  proxies
+	policies []*policy
+	everyone *plan            // the policies of no tier
+	tiers    map[string]*plan // those and a tier's
+	headers  headers
+}
+
+// A plan is the policies that apply together: the enforced ones in their order, then the
+// shadows, which see only what those admit.
+type plan struct {
+	policies []*policy
+	enforced int    // how many of them
+	limits   string // the value of RateLimit-Policy
+}
+
+// A policy is a Policy with its table.
+type policy struct {
+	Policy
+	law    law
+	table  *table
+	counts *stat.Striped[policyCounters]
+
+	name    string          // as a structured field's String
+	limit   string          // its member of RateLimit-Policy
+	refused problem.Problem // of the limit, if it is the only one violated
+}
+
+// newState makes the state of a Config; policies of before whose limits have not changed keep
+// their tables.
+func newState(given, cfg Config, before *state) *state {
+	s := &state{cfg: cfg, given: given, proxies: newProxies(cfg), tiers: map[string]*plan{}}
+	s.given.Policies = slices.Clone(given.Policies)
+	s.given.TrustedProxies = slices.Clone(given.TrustedProxies)
+	s.headers = headers(slices.Index(headerWords[:], cfg.Headers))
+	for _, p := range cfg.Policies {
+		s.policies = append(s.policies, s.newPolicy(p, before))
+	}
+	s.everyone = s.newPlan("")
+	for _, p := range s.policies {
+		if p.Tier != "" && s.tiers[p.Tier] == nil {
+			s.tiers[p.Tier] = s.newPlan(p.Tier)
+		}
+	}
+	return s
+}
+
+func (s *state) newPolicy(given Policy, before *state) *policy {
+	p := &policy{Policy: given, law: newLaw(given.Rate, given.Burst)}
+	old := before.policy(given.Name)
+	keep := s.cfg.OnFull == "refuse"
+	if old != nil && old.law == p.law && before.cfg.Capacity == s.cfg.Capacity && old.table.keep == keep {
+		p.table = old.table
+	} else {
+		p.table = newTable(p.law, s.cfg.Capacity, keep)
+	}
+	if old != nil {
+		p.counts = old.counts
+	} else {
+		p.counts = new(stat.Striped[policyCounters])
+	}
+	p.name = quoted(given.Name)
+	p.limit = p.name + ";q=" + strconv.FormatInt(given.Burst, 10)
+	if window := p.law.duration(p.law.tau); window >= time.Second {
+		p.limit += ";w=" + strconv.FormatInt(seconds(window), 10)
+	}
+	p.refused = quotaExceeded([]string{given.Name})
+	return p
+}
+
+func (s *state) newPlan(tier string) *plan {
+	pl := new(plan)
+	for _, shadow := range [...]bool{false, true} {
+		for _, p := range s.policies {
+			if p.Shadow != shadow || p.Tier != "" && p.Tier != tier {
+				continue
+			}
+			pl.policies = append(pl.policies, p)
+			if shadow {
+				continue
+			}
+			if pl.enforced++; pl.enforced > 1 {
+				pl.limits += ", "
+			}
+			pl.limits += p.limit
+		}
+	}
+	return pl
+}
+
+// plan returns the policies for a tier; one that nobody has named gets those of none.
+func (s *state) plan(tier string) *plan {
+	if tier == "" || len(s.tiers) == 0 {
+		return s.everyone
+	}
+	if pl := s.tiers[tier]; pl != nil {
+		return pl
+	}
+	return s.everyone
+}
+
+// policy returns the one of that name, or nil.
+func (s *state) policy(name string) *policy {
+	if s == nil {
+		return nil
+	}
+	for _, p := range s.policies {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
