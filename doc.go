@@ -4,8 +4,9 @@
 //
 //	cache    typed read-through cache: one load per key, tags, stale answers when the source fails
 //	compress responses as zstd, br or gzip, encoded once; request bodies decoded
+//	throttle exact limits for each consumer, in memory that is set once; fields that tell when to come back
 //	metrics  any Stats(), of hotpath or your own, as Prometheus metrics; nobody else links client_golang
 //
-// The packages throttle, partial, batch, pool and cache/httpcache are being built;
+// The packages partial, batch, pool and cache/httpcache are being built;
 // CHANGELOG.md says what is there.
 package hotpath
