@@ -28,12 +28,16 @@ type Member struct {
 	Value any
 }
 
-// describing are the fields of the answer that is not given. What outer layers put beside
-// them stays (CORS, Vary, a request id, Content-Security-Policy), or a browser cannot even
-// read the refusal.
-var describing = [...]string{
-	"Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
-	"Etag", "Last-Modified", "Expires", "Retry-After", "Surrogate-Control",
+// describes reports whether a field is about the answer that is not given. What outer layers
+// put beside those stays (CORS, Vary, a request id, Content-Security-Policy), or a browser cannot
+// even read the refusal.
+func describes(name string) bool {
+	switch name {
+	case "Content-Encoding", "Content-Language", "Content-Location", "Content-Range", "Content-Disposition",
+		"Etag", "Last-Modified", "Expires", "Retry-After", "Surrogate-Control":
+		return true
+	}
+	return strings.HasSuffix(name, "-Cache-Control") // of RFC 9213: caches obey it before Cache-Control
 }
 
 const usualSize = 384 // bytes of a body; a longer one grows
@@ -46,11 +50,8 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	body := Append(make([]byte, 0, usualSize), p)
 	lines := make([]string, 4)
 	h := w.Header()
-	for _, name := range describing {
-		delete(h, name)
-	}
-	for name := range h {
-		if strings.HasSuffix(name, "-Cache-Control") { // of RFC 9213: caches obey it before Cache-Control
+	for name := range h { // one walk: most headers have none of them
+		if describes(name) {
 			delete(h, name)
 		}
 	}
@@ -131,10 +132,23 @@ func appendValue(dst []byte, v any) []byte {
 // busiest, so plain text costs no allocation; the rest is encoding/json's business.
 func appendString(dst []byte, s string) []byte {
 	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+		if !isPlain(s[i]) {
 			quoted, _ := json.Marshal(s) // no string is refused; invalid UTF-8 becomes U+FFFD
 			return append(dst, quoted...)
 		}
 	}
 	return append(append(append(dst, '"'), s...), '"')
+}
+
+// isPlain reports whether c stands for itself in what json.Marshal makes: printable ASCII but
+// for the quote, the backslash, and what is special in HTML.
+func isPlain(c byte) bool {
+	const (
+		low  = uint64(0xffffffff<<' ') &^ (1<<'"' | 1<<'&' | 1<<'<' | 1<<'>')
+		high = ^uint64(0) &^ (1<<('\\'-64) | 1<<(127-64))
+	)
+	if c < 64 {
+		return low>>c&1 != 0
+	}
+	return c < 128 && high>>(c-64)&1 != 0
 }

@@ -1,6 +1,7 @@
 package problem_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
@@ -108,4 +109,15 @@ func FuzzAppend(f *testing.F) {
 			t.Errorf("%q %q %q %q came back as %v", title, detail, name, value, back)
 		}
 	})
+}
+
+// A byte is plain if and only if json.Marshal leaves it alone.
+func TestAppend_EveryByte(t *testing.T) {
+	for c := range 256 {
+		s := "a" + string([]byte{byte(c)}) + "b"
+		want, _ := json.Marshal(s)
+		if got := problem.Append(nil, problem.Problem{Type: s, Title: "t", Status: 400}); !bytes.Contains(got, append([]byte(`{"type":`), want...)) {
+			t.Errorf("byte %d: %s, want %s", c, got, want)
+		}
+	}
 }
