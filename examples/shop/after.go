@@ -7,6 +7,7 @@ import (
 
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/throttle"
 )
 
 // After is Tuned with hotpath around it. There is no SQL in this file, and every layer stands
@@ -34,6 +35,10 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		small := must(compress.New(compress.Config{}))
 		h, layers.Small = small.Handler(h), small
 	}
+	if on.Has("throttle") {
+		limit := fair()
+		h, layers.Fair = limit.Handler(h), limit
+	}
 	return h, layers
 }
 
@@ -44,6 +49,7 @@ type Engine = cache.Store[pageKey, []byte]
 type Layers struct {
 	Pages *cache.Cache[pageKey, []byte]
 	Small *compress.Compressor
+	Fair  *throttle.Limiter
 	Close func() // nil: there is nothing to close
 }
 

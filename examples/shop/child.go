@@ -150,7 +150,12 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 	}
 	for lines.Scan() {
 		answer := v.counters()
-		switch lines.Text() {
+		question, value, _ := strings.Cut(lines.Text(), " ")
+		switch question {
+		case "limit":
+			if err := v.limit(value); err != nil {
+				answer.Err = err.Error()
+			}
 		case "quit":
 			_ = v.server.Close() // nobody waits for what is under way
 			v.Close()
@@ -168,6 +173,15 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 	_ = v.server.Close()
 	v.Close()
 	return os.RemoveAll(filepath.Dir(o.data))
+}
+
+// limit sets what one consumer may ask, while requests are served.
+func (v *Variant) limit(perSecond string) error {
+	n, err := strconv.ParseInt(perSecond, 10, 64)
+	if err != nil || v.Layers.Fair == nil {
+		return fmt.Errorf("a limit of %q cannot be set here", perSecond)
+	}
+	return v.Layers.Fair.Reconfigure(fairly(n))
 }
 
 func (v *Variant) counters() Counters {

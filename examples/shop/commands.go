@@ -167,7 +167,7 @@ func (d *drive) check(ctx context.Context) error {
 func demo(ctx context.Context, o Options, stdout io.Writer) error {
 	n := len(o.variants)
 	fmt.Fprintf(o.terminal, "hotpath shop: one service, written %d times\n", n)
-	steps, estimate := 3+o.rounds*n, 14*time.Second+time.Duration(o.rounds*n)*(o.length*3/2+500*time.Millisecond)
+	steps, estimate := 4+o.rounds*n, 14*time.Second+2*o.length+time.Duration(o.rounds*n)*(o.length*3/2+500*time.Millisecond)
 	if o.full {
 		steps, estimate = steps+2+ablations(), estimate+90*time.Second
 	}
@@ -220,6 +220,15 @@ func (d *drive) run(ctx context.Context) error {
 	}
 	if err := d.rounds(ctx, all); err != nil {
 		return err
+	}
+	for _, s := range all {
+		if s.Name == "after" && d.o.on.Has("throttle") {
+			d.progress.Next("one consumer floods")
+			if err := d.abuse(ctx, s); err != nil {
+				return err
+			}
+			d.progress.Done(fmt.Sprintf("%d actions of others lost", d.report.Abuse.Lost))
+		}
 	}
 	if d.o.full {
 		d.progress.Next("highest rates with a p99 of 100 ms")

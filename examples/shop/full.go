@@ -162,6 +162,9 @@ type extra struct {
 }
 
 func (r *Report) extras() (list []extra) {
+	if r.Abuse != nil {
+		list = append(list, r.Abuse.extra())
+	}
 	if len(r.Cold) > 0 {
 		e := extra{"Cold start: the first actions of 16 clients", [][]string{{"", "", "queries per action", "p50 ms", "p95 ms", "p99 ms"}}}
 		for _, c := range r.Cold {

@@ -29,6 +29,7 @@ type Report struct {
 	Cold     []ColdReport    `json:"cold,omitempty"`
 	Limits   []LimitReport   `json:"limits,omitempty"`
 	Ablation []AblationRow   `json:"ablation,omitempty"`
+	Abuse    *AbuseReport    `json:"abuse,omitempty"`
 	Checks   Checks          `json:"checks"`
 	Verdicts []Verdict       `json:"verdicts"`
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -67,7 +68,8 @@ func (p *Probe) cycle(ctx context.Context) error {
 	product := probedProduct(k, p.shopSize)
 	p.turn++
 	version := p.versions[k] + 1
-	if _, err := p.client.ask(ctx, "probe", priceRequest(product, version)); err != nil {
+	who := fmt.Sprintf("probe-%02d", p.turn%probed) // or it would ask more than one consumer may
+	if _, err := p.client.ask(ctx, who, priceRequest(product, version)); err != nil {
 		return err
 	}
 	p.versions[k] = version
@@ -76,9 +78,9 @@ func (p *Probe) cycle(ctx context.Context) error {
 	var err error
 	switch p.turn % 3 {
 	case 2:
-		seen, err = p.home(ctx, product)
+		seen, err = p.home(ctx, who, product)
 	default:
-		seen, err = readPrice(ctx, p.client, "probe", product, p.shopSize, p.turn%3 == 1)
+		seen, err = readPrice(ctx, p.client, who, product, p.shopSize, p.turn%3 == 1)
 	}
 	if err != nil {
 		return err
@@ -91,8 +93,8 @@ func (p *Probe) cycle(ctx context.Context) error {
 }
 
 // home reads a home screen with the product on it.
-func (p *Probe) home(ctx context.Context, product int) (price int64, err error) {
-	a := Action{Kind: Home, Consumer: "probe"}
+func (p *Probe) home(ctx context.Context, who string, product int) (price int64, err error) {
+	a := Action{Kind: Home, Consumer: who}
 	for i := range homeProducts {
 		a.Requests = append(a.Requests, detailRequest(1+(product-1+i)%p.shopSize))
 	}

@@ -87,6 +87,16 @@ func (r *Report) judge() {
 		add(before, "throughput", after.most(throughput), before.most(throughput), 100, true)
 		add(before, "response time p50", p50(after), p50(before), 0.10, false)
 	}
+	if a := r.Abuse; a != nil && a.Calm.P99 != nil && a.Beside.P99 != nil {
+		v := Verdict{Goal: "p99 of others, beside a flood/before it", Want: "at most 3", Value: *a.Beside.P99 / *a.Calm.P99, Result: met}
+		if v.Value > 3 || a.Lost > 0 {
+			v.Result = missed
+		}
+		if why := r.busy(after); why != "" {
+			v.Result, v.Why = withheld, why
+		}
+		r.Verdicts = append(r.Verdicts, v)
+	}
 	if peers := r.variant("peers"); peers != nil {
 		add(peers, "throughput", after.most(throughput), peers.most(throughput), 1, true)
 		add(peers, "CPU per action", after.least(cpu), peers.least(cpu), 1, false)
@@ -108,6 +118,9 @@ func (r *Report) exact(o Options) {
 	}
 	if s := r.Checks.Stale; s.Stale > 0 {
 		fail("%d of %d reads showed an old price", s.Stale, s.Reads)
+	}
+	if a := r.Abuse; a != nil && a.LetIn > a.Due {
+		fail("the abuser got %d answers, %d were due", a.LetIn, a.Due)
 	}
 	for _, v := range r.Variants {
 		for i, round := range v.Rounds {

@@ -145,7 +145,7 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 				if rng.IntN(4) == 0 {
 					locks[i].Lock()
 					version := acknowledged[i].Load() + 1
-					_, e := client.ask(ctx, fmt.Sprint("writer-", worker), priceRequest(i+1, version))
+					_, e := client.ask(ctx, fmt.Sprint("writer-", rng.IntN(200)), priceRequest(i+1, version))
 					if e == nil {
 						acknowledged[i].Store(version)
 					}
@@ -158,7 +158,7 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 					continue
 				}
 				least := acknowledged[i].Load()
-				seen, e := readPrice(ctx, client, fmt.Sprint("reader-", worker), i+1, shopSize, rng.IntN(3) == 0)
+				seen, e := readPrice(ctx, client, fmt.Sprint("reader-", rng.IntN(200)), i+1, shopSize, rng.IntN(3) == 0)
 				reads.Add(1)
 				if e != nil {
 					fail(e)
