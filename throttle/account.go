@@ -26,6 +26,8 @@ type paid struct {
 	taken int64 // tokens
 	owed  int64 // settled, and beyond what the bucket could owe
 	lent  int64 // how much of taken the envelope had paid
+	out   int64 // tokens that were lent to parts, and are no more in taken
+	word  uint64
 }
 
 // open notes the charges of d. A shadow that would have refused has no share.
@@ -36,10 +38,9 @@ func (a *account) open(d *door) {
 	}
 	a.enforced = d.plan.enforced
 	a.paid = a.inline[:0]
-	cs := d.charges()
-	for i := range cs {
-		if c := &cs[i]; c.ruling == passes {
-			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + d.lent[i], lent: d.lent[i]})
+	for i := range d.charges() {
+		if c := &d.charges()[i]; c.ruling == passes {
+			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + c.lent, lent: c.lent, word: c.word})
 		}
 	}
 }
@@ -69,6 +70,7 @@ func (a *account) more(l *core, name string, n int64, d *door) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	d.s, d.plan = a.state, new(plan)
+	d.many = make([]charge, 0, len(a.paid))
 	var shares [maxApplicable]*paid
 	for i := range a.paid {
 		own := &a.paid[i]
@@ -81,16 +83,16 @@ func (a *account) more(l *core, name string, n int64, d *door) {
 		if i < a.enforced {
 			d.plan.enforced++
 		}
-		c := &d.all[k]
-		c.p, c.fp, shares[k] = p, own.fp, own
+		c := charge{p: p, fp: own.fp}
 		c.setCost(n)
+		d.many, shares[k] = append(d.many, c), own
 	}
-	if d.rule = l.decide(d.charges(), d.plan.enforced); d.rule != passes {
+	if d.rule = l.decide(d.many, d.plan.enforced); d.rule != passes {
 		l.count(d.rule, d.enforced())
 		a.retry.Store(int64(slowest(d.enforced()).retryAfter()))
 		return
 	}
-	for i, c := range d.charges() {
+	for i, c := range d.many {
 		shares[i].taken += c.cost
 	}
 }
@@ -105,13 +107,13 @@ func (a *account) settle(l *core, name string, cost int64) {
 			continue
 		}
 		p := own.current(l, a.state)
-		owed := int64(0)
-		if cost < own.taken {
-			p.refund(own.fp, &l.clock, own.taken-cost)
-			own.taken = cost
+		owed, due := int64(0), max(cost-own.out, 0) // what parts have used of it was paid
+		if due < own.taken {
+			p.refund(own.fp, &l.clock, own.taken-due)
+			own.taken = due
 		} else {
-			own.taken += p.force(own.fp, &l.clock, cost-own.taken)
-			owed = cost - own.taken
+			own.taken += p.force(own.fp, &l.clock, due-own.taken)
+			owed = due - own.taken
 		}
 		if owed > own.owed {
 			p.counts.Here().uncollected.Add(uint64(owed - own.owed))

@@ -6,6 +6,7 @@ type charge struct {
 	fp   uint64
 	cost int64  // tokens
 	debt uint64 // the same in units
+	lent int64  // tokens that the envelope had paid, not in cost
 
 	ruling ruling
 	at     *slot  // where the record stands; nil: there is none
@@ -94,8 +95,9 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 	return true
 }
 
-// giveBack undoes take. What others reserved behind this charge they sleep for: given back
-// under them it would let two through at one moment (golang/go#56924), so then it lapses.
+// giveBack undoes take, as far as the charge is still owed: what has flowed in since would be
+// given twice. What others reserved behind this charge they sleep for: given back under them it
+// would let two through at one moment (golang/go#56924), so then it lapses.
 func (c *charge) giveBack(clock *clock) {
 	law := &c.p.law
 	for c.debt > 0 {
@@ -103,11 +105,12 @@ func (c *charge) giveBack(clock *clock) {
 		if at == nil {
 			return
 		}
-		ahead := law.ahead(v, clock.units(law))
-		if ahead == 0 || ahead > law.tau && v != c.word {
+		now := clock.units(law)
+		ahead, owed := law.ahead(v, now), min(c.debt, law.ahead(c.word, now))
+		if owed == 0 || ahead < owed || ahead > law.tau && v != c.word {
 			return
 		}
-		if at.word.CompareAndSwap(v, v-c.debt) {
+		if at.word.CompareAndSwap(v, v-owed) {
 			return
 		}
 	}

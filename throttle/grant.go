@@ -2,6 +2,7 @@ package throttle
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/hotpath-go/hotpath/internal/rw"
@@ -75,10 +76,14 @@ func (g *grant) Charge(part *http.Request) http.Handler {
 		g.shares[part] = share
 		return nil
 	}
-	for i := range d.lent {
-		g.takeBack(d.all[i].p, d.all[i].fp, d.lent[i])
+	if d.plan != nil {
+		for i := range d.charges() {
+			c := &d.charges()[i]
+			g.takeBack(c.p, c.fp, c.lent)
+		}
 	}
 	f := d.refusal(true)
+	f.charges = slices.Clone(f.charges)
 	return &f
 }
 
@@ -93,25 +98,28 @@ func (g *grant) Return(part *http.Request) {
 	}
 	for i := range share.paid {
 		own := &share.paid[i]
-		c := charge{p: own.current(g.core, share.state), fp: own.fp}
-		c.setCost(own.taken - own.lent)
-		c.giveBack(&g.core.clock)
+		// What a table that was replaced meanwhile had of it is not known: it lapses.
+		if own.current(g.core, share.state) == own.p {
+			c := charge{p: own.p, fp: own.fp, word: own.word}
+			c.setCost(own.taken - own.lent)
+			c.giveBack(&g.core.clock)
+		}
 		g.takeBack(own.p, own.fp, own.lent)
 	}
 }
 
-// lend moves what the envelope has paid to a part's charge, and returns how much.
-func (g *grant) lend(c *charge) int64 {
+// lend moves what the envelope has paid to a part's charge.
+func (g *grant) lend(c *charge) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	own := g.find(c.p, c.fp)
 	if own == nil || c.ruling != passes {
-		return 0
+		return
 	}
-	n := min(own.taken, c.cost)
-	own.taken -= n
-	c.setCost(c.cost - n)
-	return n
+	c.lent = min(own.taken, c.cost)
+	own.taken -= c.lent
+	own.out += c.lent
+	c.setCost(c.cost - c.lent)
 }
 
 func (g *grant) takeBack(p *policy, fp uint64, n int64) {
@@ -122,5 +130,6 @@ func (g *grant) takeBack(p *policy, fp uint64, n int64) {
 	defer g.mu.Unlock()
 	if own := g.find(p, fp); own != nil {
 		own.taken += n
+		own.out -= n
 	}
 }

@@ -34,17 +34,37 @@ type door struct {
 	s    *state
 	plan *plan
 	rule ruling
-	all  [maxApplicable]charge
-	lent [maxApplicable]int64 // by the envelope, to each charge
+	gone bool // its client, while it waited
+	few  [fewPolicies]charge
+	many []charge // instead, if the plan has more
 }
 
-func (d *door) charges() []charge  { return d.all[:len(d.plan.policies)] }
-func (d *door) enforced() []charge { return d.all[:d.plan.enforced] }
+// fewPolicies are those that cost no allocation: clearing room for all that may apply takes as long
+// as to decide.
+const fewPolicies = 3
+
+// open makes room for the charges of pl.
+func (d *door) open(pl *plan) []charge {
+	d.plan = pl
+	if n := len(pl.policies); n > fewPolicies {
+		d.many = make([]charge, n)
+	}
+	return d.charges()
+}
+
+func (d *door) charges() []charge {
+	if d.many != nil {
+		return d.many
+	}
+	return d.few[:len(d.plan.policies)]
+}
+
+func (d *door) enforced() []charge { return d.charges()[:d.plan.enforced] }
 
 func (d *door) refusal(fields bool) refusal {
 	f := refusal{s: d.s, plan: d.plan, rule: d.rule, fields: fields}
 	if d.rule == over || d.rule == full {
-		f.n = copy(f.all[:], d.enforced())
+		f.charges = d.enforced()
 	}
 	return f
 }
@@ -52,12 +72,13 @@ func (d *door) refusal(fields bool) refusal {
 // ask decides about r. If r is a part of a batch, what envelope has paid is not taken again.
 func (l *core) ask(d *door, r *http.Request, envelope *grant) {
 	d.s = l.state.Load()
-	d.rule = l.rule(d, r, envelope)
-	if d.plan == nil {
+	switch d.rule = l.rule(d, r, envelope); {
+	case d.gone:
+	case d.plan == nil:
 		l.count(d.rule, nil)
-		return
+	default:
+		l.count(d.rule, d.enforced())
 	}
-	l.count(d.rule, d.enforced())
 }
 
 func (l *core) rule(d *door, r *http.Request, envelope *grant) ruling {
@@ -69,12 +90,11 @@ func (l *core) rule(d *door, r *http.Request, envelope *grant) ruling {
 	if cfg.Tier != nil {
 		tier = cfg.Tier(r)
 	}
-	d.plan = d.s.plan(tier)
-	if len(d.plan.policies) == 0 {
+	cs := d.open(d.s.plan(tier))
+	if len(cs) == 0 {
 		return unkeyed // a misspelt tier must not be free
 	}
 	a := asked{l: l, s: d.s, r: r}
-	cs := d.charges()
 	for i, p := range d.plan.policies {
 		if rule := a.assemble(p, &cs[i]); rule != passes {
 			if !p.Shadow {
@@ -82,7 +102,7 @@ func (l *core) rule(d *door, r *http.Request, envelope *grant) ruling {
 			}
 			cs[i].ruling = rule // a dry run refuses nothing
 		} else if envelope != nil {
-			d.lent[i] = envelope.lend(&cs[i])
+			envelope.lend(&cs[i])
 		}
 	}
 	if cfg.MaxWait == 0 {
@@ -92,7 +112,8 @@ func (l *core) rule(d *door, r *http.Request, envelope *grant) ruling {
 	if deadline, ok := r.Context().Deadline(); ok {
 		patience = max(min(patience, time.Until(deadline)-1), 0)
 	}
-	rule, _ := l.reserve(r.Context(), d.s, cs, d.plan.enforced, patience)
+	rule, err := l.reserve(r.Context(), d.s, cs, d.plan.enforced, patience)
+	d.gone = err != nil && err != errCrowd
 	return rule
 }
 

@@ -25,7 +25,8 @@ type law struct {
 
 const (
 	// maxUnit is how finely time is cut: rates of up to so many tokens in their shortest form
-	// are exact. Time wraps after 2^64 units, 417 days at 512: so long may a record be untouched.
+	// are exact. Time wraps after 2^64 units, 417 days at 512: a record that was not touched for a
+	// year may look as if it owed something, which errs to refusal.
 	maxUnit = 512
 	maxTau  = 1 << 60 // in units; 36 years at one to the nanosecond
 	maxNap  = time.Hour

@@ -102,8 +102,8 @@ func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
 }
 
 func (l *Limiter) takeAny(pl *plan, key *Key, n int64, d *Decision) {
-	if k := len(pl.policies); k <= maxApplicable/2 { // clearing all takes as long as to decide
-		var some [maxApplicable / 2]charge
+	if k := len(pl.policies); k <= fewPolicies {
+		var some [fewPolicies]charge
 		l.take(pl, some[:k], key, n, d)
 	} else {
 		var all [maxApplicable]charge

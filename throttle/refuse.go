@@ -19,19 +19,14 @@ const (
 	maxDrain = 64 << 10
 )
 
-// A refusal is a request that is not served. Its charges are copied, for a part of a batch is
-// answered later.
+// A refusal is a request that is not served.
 type refusal struct {
-	s      *state
-	plan   *plan
-	rule   ruling
-	fields bool // false: the writer of the charge around it adds them
-	n      int
-	all    [maxApplicable]charge
+	s       *state
+	plan    *plan
+	rule    ruling
+	fields  bool     // false: the writer of the charge around it adds them
+	charges []charge // the enforced ones, of the door: who answers later keeps a copy
 }
-
-// charges are the enforced ones.
-func (f *refusal) charges() []charge { return f.all[:f.n] }
 
 // ServeHTTP answers with status, fields and problem details (RFC 9457).
 func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,12 +34,12 @@ func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var p problem.Problem
 	switch f.rule {
 	case over, full:
-		c := slowest(f.charges())
+		c := slowest(f.charges)
 		p = c.p.refused
 		if f.rule == full {
 			p = problem.Problem{Type: typeReduced, Title: titleReduced, Status: http.StatusServiceUnavailable}
-		} else if countViolated(f.charges()) > 1 {
-			p = quotaExceeded(violated(f.charges()))
+		} else if countViolated(f.charges) > 1 {
+			p = quotaExceeded(violated(f.charges))
 		}
 		p.RetryAfter = c.retryAfter()
 		f.writeFields(h, c)
@@ -66,9 +61,9 @@ func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h["Retry-After"] = []string{strconv.FormatInt(seconds(p.RetryAfter), 10)}
 	}
 	var d Decision
-	d.put(f.rule, f.charges())
+	d.put(f.rule, f.charges)
 	if f.rule == over {
-		d.Violated = violated(f.charges())
+		d.Violated = violated(f.charges)
 	}
 	f.s.cfg.OnDenied(w, r, d)
 }
@@ -78,7 +73,7 @@ func (f *refusal) writeFields(h http.Header, c *charge) {
 		return
 	}
 	var levels [maxApplicable]level
-	cs := f.charges()
+	cs := f.charges
 	for i := range cs {
 		levels[i] = level{cs[i].p, cs[i].ahead}
 	}

@@ -17,7 +17,9 @@ import (
 //
 // A slot changes its owner only by claiming a word that lies in the past, and every later word
 // of the slot lies after it. So a compare-and-swap from an old word never hits a bucket of
-// somebody else, and known keys need no lock.
+// somebody else, and known keys need no lock. The exception is a word that was lowered, by a
+// refund or a settlement: a call that stood still since before it, while the slot was claimed and
+// charged up to the very same unit, would charge the new owner.
 type table struct {
 	sets  []set
 	locks [64]paddedMutex

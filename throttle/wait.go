@@ -34,7 +34,9 @@ func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
 			patience = min(patience, time.Until(deadline)-1)
 		}
 		rule, err = l.reserve(ctx, s, cs, pl.enforced, max(patience, 0))
-		l.count(rule, cs[:pl.enforced])
+		if err == nil || err == errCrowd { // else the caller left: nobody was refused
+			l.count(rule, cs[:pl.enforced])
+		}
 	} else if err == nil {
 		l.count(rule, nil)
 	}
