@@ -76,22 +76,25 @@ func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
 	if key.kind == noKey || n < 1 || n > law.burst {
 		return false
 	}
-	at, v := p.table.find(l.seeds.fingerprint(key))
-	if at == nil {
-		return false
-	}
-	now := l.clock.units(law)
-	ahead := law.ahead(v, now)
-	owes := ahead + uint64(n)*law.token
-	if owes > law.tau && !p.Shadow {
-		l.counters.Here().outcome[over].Add(1)
-		p.counts.Here().denied.Add(1)
-		d.Status, d.Policy, d.Limit, d.Remaining = statusOf[over], p.Name, law.burst, law.left(ahead)
-		d.RetryAfter, d.ResetAfter = law.duration(owes-law.tau), law.duration(ahead)
-		return true
-	}
-	if owes > law.tau || !at.word.CompareAndSwap(v, add(now, owes)) {
-		return false
+	fp, owes := l.seeds.fingerprint(key), uint64(0)
+	for taken, try := false, 0; !taken; try++ {
+		at, v := p.table.find(fp)
+		if at == nil || try == 4 {
+			return false
+		}
+		now := l.clock.units(law)
+		ahead := law.ahead(v, now)
+		if owes = ahead + uint64(n)*law.token; owes > law.tau {
+			if p.Shadow {
+				return false
+			}
+			l.counters.Here().outcome[over].Add(1)
+			p.counts.Here().denied.Add(1)
+			d.Status, d.Policy, d.Limit, d.Remaining = statusOf[over], p.Name, law.burst, law.left(ahead)
+			d.RetryAfter, d.ResetAfter = law.duration(owes-law.tau), law.duration(ahead)
+			return true
+		}
+		taken = at.word.CompareAndSwap(v, add(now, owes))
 	}
 	l.counters.Here().outcome[passes].Add(1)
 	d.Allowed = true
