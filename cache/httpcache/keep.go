@@ -178,13 +178,15 @@ func (rec *recorder) confirm() {
 	key, o := rec.f.key, rec.f.o
 	brought := rec.brought
 	if tag := get(brought, "Etag"); tag != "" && o.etag != "" && !field.WeakMatch(tag, o.etag) {
-		if key, o = c.variantWith(&rec.f, tag); o == nil {
-			c.remove(rec.f.key, rec.f.o)
-			rec.repeat = true
+		k, other := c.variantWith(&rec.f, tag)
+		if other == nil {
+			// It answers our condition, so what we have is current; but it is not what this
+			// 304 describes, and must not be updated by it (RFC 9111 section 4.3.4).
 			rec.decide(outcome{})
-			rec.again()
+			rec.answer(o, "")
 			return
 		}
+		key, o = k, other
 	}
 	fresh, why := c.confirmed(rec, o, brought, t)
 	if why == storable {
@@ -201,15 +203,6 @@ func (rec *recorder) confirm() {
 		rec.decide(outcome{})
 	}
 	rec.answer(fresh, "")
-}
-
-// again asks without conditions: the 304 was for something that is not here.
-func (rec *recorder) again() {
-	clear(rec.Header())
-	rec.before.restore(rec.Thaw())
-	f := rec.f
-	f.o = nil
-	rec.h.lead(&byWay{ResponseWriter: rec.w, via: &rec.Writer}, rec.r, rec.r, rec.q, f, nil)
 }
 
 // variantWith finds the variant that has this tag.

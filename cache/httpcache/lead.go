@@ -33,7 +33,6 @@ func (h *handler) lead(w http.ResponseWriter, r, whole *http.Request, q asked, f
 
 func (rec *recorder) count(n *counters) {
 	switch {
-	case rec.repeat: // counted by the second
 	case rec.mode == confirming:
 		n.revalidated.Add(1)
 	case rec.mode == replacing:

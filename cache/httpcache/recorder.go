@@ -38,7 +38,6 @@ type recorder struct {
 	failed  bool // the client took less than it was given
 	over    bool // handler and OnReturn came to their end
 	failure bool // of a refresh
-	repeat  bool // a 304 for something we do not have: ask without conditions
 	brought []change
 
 	delivery chan struct{} // closed when the goroutine that delivers has ended; nil: there is none
