@@ -1,7 +1,6 @@
 package httpcache_test
 
 import (
-	"net/http"
 	"testing"
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
@@ -24,5 +23,3 @@ func TestHit(t *testing.T) {
 		t.Error(a.Header())
 	}
 }
-
-var _ = http.StatusOK
