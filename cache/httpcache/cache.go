@@ -229,7 +229,7 @@ func (c *Cache) decide(o *Object, q *asked, t time.Duration) (how use, detail st
 		q.minFresh != absent && lifetime-age < delta(q.minFresh); reload {
 		immutable := fresh && o.immutable && !q.noCache && q.minFresh == absent
 		confirmed := o.confirmed.Load() // F6: within the last second, by another reload
-		if immutable || fresh && confirmed != 0 && t-time.Duration(confirmed) < time.Second {
+		if immutable || fresh && confirmed != 0 && t-time.Duration(confirmed-1) < time.Second {
 			return useIt, ""
 		}
 		return askOrigin, ""

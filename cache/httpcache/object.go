@@ -44,7 +44,7 @@ type response struct {
 
 	took time.Duration // of the handler
 
-	confirmed atomic.Int64 // when an answer of the origin to a reload last said that it is current; 0: never
+	confirmed atomic.Int64 // when an answer of the origin to a reload last said that it is current, plus 1; 0: never
 	used      atomic.Int64
 	behind    atomic.Bool // a refresh is under way
 	fails     atomic.Int32

@@ -160,7 +160,7 @@ func (rec *recorder) prepare(x *exchange, h http.Header, t time.Duration) reason
 	}
 	rec.o = &Object{full: full, born: rec.born, slots: slots, response: c.newResponse(x, &rec.v, header, t)}
 	if rec.q.reloads() {
-		rec.o.confirmed.Store(int64(t))
+		rec.o.confirmed.Store(int64(t) + 1)
 	}
 	if n := rec.Declared(); n >= 0 && rw.BodyAllowed(x.status) {
 		rec.o.length = []string{strconv.FormatInt(n, 10)}
