@@ -38,7 +38,7 @@
 // header field and 64 KiB in all, and 64 tags of 1 KiB. A key has at most 8 KiB; longer ones
 // pass. Key bytes beyond 512, and a path that needs escapes, cost an allocation.
 //
-// Trailers, 206 and event streams are never stored.
+// Responses with trailers and 206 are never stored. A request that accepts text/event-stream passes.
 //
 // # Composition
 //
