@@ -18,8 +18,16 @@ import (
 // A bad flag is one line on stderr and exit 2.
 func TestRun_BadFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"-to", "localhost:3000"}, {"-to", "ftp://x"}, {"-what"}, {"-to", "http://x", "more"}, {"-to", "http://x", "-cache-bytes", "5MB"},
-		{"-to", "http://x", "-heuristic", "2"}, {"-to", "http://x", "-rate", "-1"}, {"-to", "http://x", "-trust", "me"}, {"-to", "http://x", "-stale-if-error", "-5s"},
+		{},
+		{"-to", "localhost:3000"},
+		{"-to", "ftp://x"},
+		{"-what"},
+		{"-to", "http://x", "more"},
+		{"-to", "http://x", "-cache-bytes", "5MB"},
+		{"-to", "http://x", "-heuristic", "2"},
+		{"-to", "http://x", "-rate", "-1"},
+		{"-to", "http://x", "-trust", "me"},
+		{"-to", "http://x", "-stale-if-error", "-5s"},
 	} {
 		var stderr bytes.Buffer
 		if code := run(t.Context(), args, io.Discard, &stderr); code != 2 {
