@@ -50,7 +50,6 @@ type exchange struct {
 	declared   int64 // Content-Length; -1: none
 	received   time.Time
 	took       time.Duration
-	revalidate bool // a stored validator: what is not fresh may be kept all the same
 }
 
 // A verdict is the decision and what it rests on.
