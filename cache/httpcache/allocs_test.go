@@ -9,16 +9,6 @@ import (
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 )
 
-// sink is a ResponseWriter that costs nothing.
-type sink struct {
-	h http.Header
-	n int
-}
-
-func (s *sink) Header() http.Header         { return s.h }
-func (s *sink) WriteHeader(int)             {}
-func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }
-
 // A hit, a HEAD, a variant and a 304 cost nothing.
 func TestAllocs_Hit(t *testing.T) {
 	body := string(make([]byte, 1024))

@@ -73,3 +73,13 @@ func says(body string, fields ...string) http.HandlerFunc {
 		_, _ = w.Write([]byte(body))
 	}
 }
+
+// sink is a ResponseWriter that costs nothing.
+type sink struct {
+	h http.Header
+	n int
+}
+
+func (s *sink) Header() http.Header         { return s.h }
+func (s *sink) WriteHeader(int)             {}
+func (s *sink) Write(p []byte) (int, error) { s.n += len(p); return len(p), nil }

@@ -41,15 +41,15 @@ func (why reason) String() string { return tokens[why] }
 // An exchange is what the decision about storing looks at: headers alone, never path or
 // extension.
 type exchange struct {
-	request    *http.Request
-	noStore    bool // of the request
-	status     int
-	header     http.Header // of the response, as it leaves the handler
-	setCookie  bool        // by the handler
-	trailers   bool
-	declared   int64 // Content-Length; -1: none
-	received   time.Time
-	took       time.Duration
+	request   *http.Request
+	noStore   bool // of the request
+	status    int
+	header    http.Header // of the response, as it leaves the handler
+	setCookie bool        // by the handler
+	trailers  bool
+	declared  int64 // Content-Length; -1: none
+	received  time.Time
+	took      time.Duration
 }
 
 // A verdict is the decision and what it rests on.
