@@ -19,6 +19,7 @@ import (
 
 	// Every package of the module, so that TestMain sees what importing them starts.
 	_ "github.com/hotpath-go/hotpath/cache"
+	_ "github.com/hotpath-go/hotpath/cache/httpcache"
 	_ "github.com/hotpath-go/hotpath/cache/ristrettostore"
 	_ "github.com/hotpath-go/hotpath/cache/storetest"
 	_ "github.com/hotpath-go/hotpath/compress"

@@ -84,5 +84,11 @@ func (s *Shared) release(n int64) {
 	}
 }
 
+// Leave gives back the reference that Share made, once.
+func (s *Shared) Leave() { s.release(1) }
+
+// End ends s whoever holds it: the work is done.
+func (s *Shared) End() { s.end() }
+
 // end ends s whoever holds it: the work is done, its timer and its children can go.
 func (s *Shared) end() { s.cancel() }

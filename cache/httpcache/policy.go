@@ -1,0 +1,153 @@
+package httpcache
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/field"
+)
+
+// A reason is why a response was not stored: the detail in Cache-Status, the label in Stats.
+type reason uint8
+
+const (
+	storable reason = iota
+	incomplete
+	badStatus
+	requestNoStore
+	notUnderstood
+	noStore
+	private
+	authorization
+	varyStar
+	trailer
+	tooLarge
+	noPermission
+	expired
+	setCookie
+	purged
+	refused
+	reasons
+)
+
+var tokens = [...]string{
+	storable: "", incomplete: "incomplete", badStatus: "status", requestNoStore: "request-no-store", notUnderstood: "not-understood",
+	noStore: "no-store", private: "private", authorization: "authorization", varyStar: "vary-star", trailer: "trailer",
+	tooLarge: "too-large", noPermission: "no-permission", expired: "expired", setCookie: "set-cookie", purged: "purged", refused: "refused",
+}
+
+func (why reason) String() string { return tokens[why] }
+
+// An exchange is what the decision about storing looks at: headers alone, never path or
+// extension.
+type exchange struct {
+	request   *http.Request
+	noStore   bool // of the request
+	status    int
+	header    http.Header // of the response, as it leaves the handler
+	setCookie bool        // by the handler
+	trailers  bool
+	declared  int64 // Content-Length; -1: none
+	received  time.Time
+	took      time.Duration
+}
+
+// A verdict is the decision and what it rests on.
+type verdict struct {
+	why      reason
+	control  control
+	targeted bool
+	times
+}
+
+// judge decides by S2 to S13 in their order; the first that matches ends it.
+func (cfg *Config) judge(x *exchange) (v verdict) {
+	h := x.header
+	v.control, v.targeted = cfg.controlOf(h)
+	c := &v.control
+	v.times = lifetimeOf(c, v.targeted, x.status, h, x.received, x.took, cfg.Heuristic)
+	v.why = func() reason {
+		switch {
+		case x.status < 200 || x.status == http.StatusPartialContent || x.status == http.StatusNotModified || x.status == http.StatusRequestedRangeNotSatisfiable:
+			return badStatus
+		case x.noStore:
+			return requestNoStore
+		case c.mustUnderstand && !understood(x.status):
+			return notUnderstood
+		case c.noStore && !c.mustUnderstand: // s5.2.2.3: who understands ignores it
+			return noStore
+		case c.private:
+			return private
+		case len(x.request.Header["Authorization"]) > 0 && !c.shared():
+			return authorization
+		case field.Has(h["Vary"], "*"):
+			return varyStar
+		case x.trailers:
+			return trailer
+		case x.declared > cfg.MaxEntry:
+			return tooLarge
+		case x.setCookie && !cfg.KeepSetCookie && !c.public && c.sMaxAge == absent:
+			return setCookie
+		}
+		if !v.allowed && !cfg.askDefault(x, &v) {
+			return noPermission
+		}
+		if v.lifetime <= v.initialAge && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+			return expired
+		}
+		if c.noCache && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
+			return expired
+		}
+		return storable
+	}()
+	return v
+}
+
+// shared: what permits storing the answer to a request with Authorization (s3.5).
+func (c *control) shared() bool { return c.public || c.sMaxAge != absent || c.mustRevalidate }
+
+// controlOf returns what h says to this cache (RFC 9213 section 2.2).
+func (cfg *Config) controlOf(h http.Header) (c control, targeted bool) {
+	for _, name := range cfg.Targets {
+		if lines := h[name]; len(lines) > 0 {
+			if c, ok := parseTargeted(lines); ok {
+				return c, true
+			}
+		}
+	}
+	return parseControl(h["Cache-Control"]), false
+}
+
+// askDefault asks DefaultTTL, of responses that say nothing at all (S17).
+func (cfg *Config) askDefault(x *exchange, v *verdict) bool {
+	r := x.request
+	if cfg.DefaultTTL == nil || v.control.any || !cacheableByDefault(x.status) || x.setCookie ||
+		len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 {
+		return false
+	}
+	ttl := cfg.DefaultTTL(r, x.status, x.header)
+	if ttl <= 0 {
+		return false
+	}
+	v.lifetime, v.allowed = ttl, true
+	return true
+}
+
+// marks reports whether a response that was refused for why says something about the next
+// one, so that nobody should wait for that (L3).
+func (why reason) marks(status int) bool {
+	switch why {
+	case storable, incomplete, badStatus, requestNoStore, authorization, purged, refused:
+		return false
+	}
+	return !aboutRequest(status)
+}
+
+// aboutRequest: such an answer speaks of this request or moment, not of the resource (V6).
+func aboutRequest(status int) bool {
+	switch status {
+	case 401, 403, 407, 408, 421, 425, 429:
+		return true
+	}
+	return status >= 500
+}
