@@ -32,6 +32,7 @@ import (
 	_ "github.com/hotpath-go/hotpath/internal/statstest"
 	_ "github.com/hotpath-go/hotpath/internal/tagset"
 	_ "github.com/hotpath-go/hotpath/metrics"
+	_ "github.com/hotpath-go/hotpath/pool"
 )
 
 const module = "github.com/hotpath-go/hotpath"
