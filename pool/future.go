@@ -100,7 +100,12 @@ func (t *Future[T]) bury() {
 
 func (t *Future[T]) leaveQueue() (alive bool) { t.inQueue = false; return !t.buried }
 func (t *Future[T]) enterQueue()              { t.inQueue = true }
-func (t *Future[T]) function() any            { return t.f }
+
+func (t *Future[T]) function() any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.f
+}
 
 func (t *Future[T]) abandon() bool {
 	if !t.state.CompareAndSwap(waiting, claimed) {
