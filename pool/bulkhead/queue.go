@@ -3,6 +3,7 @@ package bulkhead
 import (
 	"context"
 	"hash/maphash"
+	"slices"
 	"time"
 )
 
@@ -39,7 +40,8 @@ type flow struct {
 // A level holds the flows of one priority; those with waiters take turns.
 type level struct {
 	flows  [flows]flow
-	active []*flow
+	active []*flow // in the order of their turns
+	fresh  int     // the first so many have had no turn since they were empty (as in FQ-CoDel, RFC 8290)
 	n      int
 }
 
@@ -116,7 +118,8 @@ func (b *Bulkhead) line(ctx context.Context, tenant string, at int, now time.Tim
 	b.waiting++
 	if !f.active {
 		f.active = true
-		l.active = append(l.active, f)
+		l.active = slices.Insert(l.active, l.fresh, f)
+		l.fresh++
 	}
 	return w, nil
 }
@@ -250,6 +253,7 @@ func (b *Bulkhead) nextLevel() int {
 func (l *level) nextWaiter(now time.Time, slack time.Duration) *waiter {
 	for {
 		f := l.active[0]
+		l.fresh = max(0, l.fresh-1)
 		copy(l.active, l.active[1:])
 		last := len(l.active) - 1
 		if f.n == 0 {
