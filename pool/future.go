@@ -182,21 +182,15 @@ func (t *Future[T]) settle(err error) {
 	}
 }
 
-var closedChannel = func() chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}()
-
 // Done returns a channel that is closed when the result is there.
 func (t *Future[T]) Done() <-chan struct{} {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state.Load() == settled {
-		return closedChannel
-	}
 	if t.done == nil {
 		t.done = make(chan struct{})
+		if t.state.Load() == settled {
+			close(t.done)
+		}
 	}
 	return t.done
 }

@@ -15,7 +15,7 @@ const (
 	slackServices = 2 // service times that must be left when a request starts
 )
 
-var levelNames = [levels]string{"urgent", "normal", "low", "idle"}
+var levelNames = [...]string{"urgent", "normal", "low", "idle"}
 
 func levelOf(priority int) int { return 1 - min(max(priority, -2), 1) }
 

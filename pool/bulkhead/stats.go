@@ -27,7 +27,7 @@ const (
 	reasons
 )
 
-var reasonNames = [reasons]string{"flush", "large", "budget", "hijack"}
+var reasonNames = [...]string{"flush", "large", "budget", "hijack"}
 
 // tally is guarded by Bulkhead.mu.
 type tally struct {
