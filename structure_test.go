@@ -34,6 +34,8 @@ import (
 	_ "github.com/hotpath-go/hotpath/internal/tagset"
 	_ "github.com/hotpath-go/hotpath/metrics"
 	_ "github.com/hotpath-go/hotpath/throttle"
+	_ "github.com/hotpath-go/hotpath/pool"
+	_ "github.com/hotpath-go/hotpath/pool/bulkhead"
 )
 
 const module = "github.com/hotpath-go/hotpath"

@@ -1,0 +1,210 @@
+package bulkhead
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/flight"
+	"github.com/hotpath-go/hotpath/internal/rw"
+	"github.com/hotpath-go/hotpath/internal/stat"
+)
+
+// ErrFull says that there is no slot in useful time. The error of Acquire also has a method
+// RetryAfter() time.Duration, for errors.As.
+var ErrFull = errors.New("bulkhead: overloaded")
+
+// A Bulkhead bounds how many handlers run at a time. Make one with [New]; it is safe for
+// concurrent use. There is nothing to close: everything in it belongs to a caller's goroutine.
+type Bulkhead struct {
+	cfg  Config
+	seed maphash.Seed
+
+	mu       sync.Mutex // never held while a handler runs
+	limiter             // the limit, and what it learns from
+	queues              // who waits
+	inFlight int
+	tally
+
+	kept      atomic.Int64 // bytes of responses
+	longLived atomic.Int64
+	queued    stat.Durations
+	service   stat.Durations
+}
+
+// New returns the Bulkhead that cfg describes. Its error joins everything that is wrong with
+// cfg, one line a field.
+func New(cfg Config) (*Bulkhead, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Bulkhead{cfg: cfg, seed: maphash.MakeSeed()}
+	b.limiter.init(cfg)
+	return b, nil
+}
+
+// A slot is one handler that may run. It stands on the stack of who holds it.
+type slot struct {
+	b     *Bulkhead
+	began time.Time
+	held  bool
+}
+
+// Acquire takes a slot for work that is no request of Handler, and waits for it by the same rules.
+// The error is the cause of ctx's end, or wraps ErrFull. release may be called twice.
+func (b *Bulkhead) Acquire(ctx context.Context, c Class) (release func(), err error) {
+	if c.Exempt {
+		b.count(func(t *tally) { t.exempt++ })
+		return func() {}, nil
+	}
+	s := slot{b: b}
+	if err := b.enter(ctx, c, &s); err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	return func() { once.Do(func() { s.free(ctx.Err() == nil); b.count(func(t *tally) { t.served++ }) }) }, nil
+}
+
+// enter gets s a slot.
+func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
+	if rw.IsBackground(ctx) {
+		c.Priority-- // nobody's request never displaces one
+	}
+	level := levelOf(c.Priority)
+	b.mu.Lock()
+	if b.waiting == 0 && b.inFlight < b.inForce() {
+		b.start(level)
+		b.mu.Unlock()
+		s.held, s.began = true, time.Now()
+		return nil
+	}
+	now := time.Now()
+	w, err := b.line(ctx, c.Tenant, level, now)
+	b.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	unblock := flight.Blocked(ctx)
+	timer := time.NewTimer(w.until.Sub(now))
+	select {
+	case err = <-w.ready:
+	case <-timer.C:
+		err = b.leave(w, nil)
+	case <-ctx.Done():
+		err = b.leave(w, context.Cause(ctx))
+	}
+	timer.Stop()
+	unblock()
+	b.queued.Observe(time.Since(now))
+	if err != nil {
+		return err
+	}
+	s.held, s.began = true, time.Now()
+	if ctx.Err() != nil { // it left while it was called
+		s.free(false)
+		b.count(func(t *tally) { t.left++ })
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// start counts a handler that begins. b.mu is held.
+func (b *Bulkhead) start(level int) {
+	b.inFlight++
+	b.peak = max(b.peak, b.inFlight)
+	b.started[level]++
+	b.share.count(level)
+}
+
+// free gives the slot back, once. sample: the handler returned, so its time says something.
+func (s *slot) free(sample bool) {
+	if !s.held {
+		return
+	}
+	s.held = false
+	b, now := s.b, time.Now()
+	took := now.Sub(s.began)
+	b.mu.Lock()
+	b.inFlight--
+	if sample {
+		b.learn(s.began, now, took)
+	}
+	b.dispatch(now)
+	b.mu.Unlock()
+	if sample {
+		b.service.Observe(took)
+	}
+}
+
+func (b *Bulkhead) count(add func(*tally)) {
+	b.mu.Lock()
+	add(&b.tally)
+	b.mu.Unlock()
+}
+
+// Handler returns next with at most so many of its calls at a time. They run on the goroutine of
+// the caller, and hold their slot until they return, also if the client has left.
+func (b *Bulkhead) Handler(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var c Class
+		if b.cfg.Class != nil {
+			c = b.cfg.Class(r)
+		}
+		if c.Exempt || b.around(w) {
+			b.count(func(t *tally) { t.exempt++ })
+			next.ServeHTTP(w, r)
+			return
+		}
+		s := slot{b: b}
+		if err := b.enter(r.Context(), c, &s); err != nil {
+			if full := (*refusal)(nil); errors.As(err, &full) {
+				b.refuse(w, r, full)
+			}
+			return
+		}
+		b.serve(&s, w, r, next)
+	})
+}
+
+// serve runs the handler. Whatever happens in it, the slot is given back once.
+func (b *Bulkhead) serve(s *slot, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	returned := false
+	var k *keeper
+	defer func() {
+		s.free(returned && r.Context().Err() == nil)
+		if k != nil {
+			k.forget()
+		}
+		b.count(func(t *tally) {
+			if returned {
+				t.served++
+			} else {
+				t.panicked++
+			}
+		})
+	}()
+	if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
+		next.ServeHTTP(w, r)
+	} else {
+		k = &keeper{b: b, slot: s, head: r.Method == http.MethodHead, ctx: r.Context()}
+		k.Wrap(w, k)
+		k.Serve(k, next, r)
+	}
+	returned = true
+}
+
+// around reports whether w is inside of b already: the same Bulkhead on both sides of a batch
+// would wait for itself. Without buffers it cannot see that.
+func (b *Bulkhead) around(w http.ResponseWriter) bool {
+	for outer := range rw.WalkOut(w) {
+		if k, ok := outer.(*keeper); ok && k.b == b {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,43 @@
+// Package bulkhead bounds how many requests a service works on at a time, and decides who waits,
+// who is served and who hears no at once.
+//
+//	limit, err := bulkhead.New(bulkhead.Config{})
+//	if err != nil {
+//		log.Fatal(err)
+//	}
+//	log.Fatal(http.ListenAndServe(":8080", limit.Handler(mux)))
+//
+// A service that admits everything answers nothing in time. With package pool it shares the idea:
+// servers, a queue, a discipline. A Pool runs work later on workers of its own; a Bulkhead lets
+// work run on the goroutines of its callers, but not all at once.
+//
+// # Guarantees
+//
+// The handler runs on the goroutine that called it and holds its slot until it returns, also if
+// the client has left: else HTTP/2 rapid reset (CVE-2023-44487) makes work without bound. The slot
+// is given back once, by return, panic, http.ErrAbortHandler and runtime.Goexit, or when the
+// handler declares itself long-lived by Hijack or the first Flush of a text/event-stream.
+//
+// A client that leaves while it waits is out at once, and the handler is not called. Every
+// refusal is a 503 with Retry-After and Cache-Control: no-store.
+//
+// Small responses are kept until the handler has returned and sent after the slot was given back:
+// slow readers hold none. Flush, Hijack, 1xx, HEAD and what is larger than Buffer pass through.
+//
+// # Limits
+//
+// The limit learns from service times; a handler that waits for something else most of the time
+// wants [Config].Fixed, or a Bulkhead of its own. By default no header is read: a priority or
+// tenant that a client claims MUST be checked first, and an Exempt by path prefix compared with
+// r.Pattern, or it is a way around the limit.
+//
+// # Composition
+//
+//   - The order: throttle > compress > batch > partial > httpcache > bulkhead > mux. Throttle stops
+//     the abuser, the Bulkhead protects the machine.
+//   - http.TimeoutHandler stands outside: its inner goroutine outlives the timeout, and its slot
+//     must too.
+//   - The same Bulkhead on both sides of a batch lets the parts pass; with Buffer -1 it cannot see
+//     that, and would wait for itself.
+//   - Before a database: Fixed, and Limit the size of the connection pool.
+package bulkhead

@@ -1,0 +1,310 @@
+package pool
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"path"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A Task is what Close names.
+type Task struct {
+	// Name is the function's, with the place where it stands:
+	// "shop.(*Orders).Place.func1 (orders.go:88)".
+	Name string
+
+	// Do is the function, to be run or kept elsewhere; nil for a Future, whose Wait says ErrClosed.
+	Do func(ctx context.Context) error
+
+	// State is "waiting": nothing of it happened. "cancelled": its context was ended while it
+	// ran, and it returned an error. "running": cancelled too, but it had not returned; it may
+	// have, and still has, effects.
+	State string
+}
+
+// CloseError names the accepted tasks that did not end by themselves, in the order accepted.
+type CloseError struct {
+	Tasks []Task
+	Cause error // such as context.DeadlineExceeded
+}
+
+// Error counts the tasks by state and names the first.
+func (e *CloseError) Error() string {
+	var n [3]int
+	for _, t := range e.Tasks {
+		n[slices.Index(states[:], t.State)]++
+	}
+	return fmt.Sprintf("pool: closed with %d tasks waiting, %d cancelled, %d running (the first: %s): %v", n[0], n[1], n[2], e.Tasks[0].Name, e.Cause)
+}
+
+// Unwrap returns the Cause.
+func (e *CloseError) Unwrap() error { return e.Cause }
+
+var states = [...]string{"waiting", "cancelled", "running"}
+
+type named struct {
+	number uint64
+	Task
+}
+
+// cleanUp is the most that is kept of the time to a deadline for cancelled tasks to return.
+const cleanUp = 5 * time.Second
+
+// A closer is one call of Close that waits.
+type closer struct {
+	w     *worker // called from inside its task
+	s     *scope  // or from inside this request
+	quiet chan struct{}
+}
+
+// Close drains p. From now on whoever is not inside a task or a request of p gets ErrClosed; what
+// was accepted runs to its end. When a tenth of the time to ctx's deadline is left, at most 5 s,
+// or when a ctx without a deadline ends, comes the cut: nothing more starts, and the contexts of
+// running tasks end. Close returns when all of them have returned, or at ctx's end: nil if every
+// accepted task ended by itself, else a *CloseError that names each that did not.
+//
+// In a task of p, known by ctx, it does not wait for that task. Any number of calls, together or
+// later, give the same answer, each under its own ctx.
+func (p *Pool) Close(ctx context.Context) error {
+	c := &closer{w: workerOf(ctx, p), quiet: make(chan struct{})}
+	if c.w == nil {
+		if s := scopeOf(ctx, p); s != nil {
+			c.s = s
+		}
+	}
+	p.mu.Lock()
+	p.shut()
+	if c.s != nil && c.s.ended {
+		c.s = nil
+	}
+	p.register(c, 1)
+	p.changed()
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		p.register(c, -1)
+		p.mu.Unlock()
+	}()
+
+	var cut <-chan time.Time
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		t := time.NewTimer(left - min(left/10, cleanUp))
+		defer t.Stop()
+		cut = t.C
+	}
+	for {
+		select {
+		case <-c.quiet:
+			return p.named(c, nil)
+		default:
+		}
+		select {
+		case <-c.quiet:
+			return p.named(c, nil)
+		case <-cut:
+			cut = nil
+			p.cut(context.DeadlineExceeded)
+		case <-ctx.Done():
+			p.cut(context.Cause(ctx))
+			select {
+			case <-c.quiet: // by the cut
+				return p.named(c, nil)
+			default:
+				return p.named(c, context.Cause(ctx))
+			}
+		}
+	}
+}
+
+// shut closes the front door.
+func (p *Pool) shut() {
+	if p.closing {
+		return
+	}
+	p.closing = true
+	for p.first != nil {
+		s := p.first
+		p.unlink(s)
+		p.refusedClosed++
+		s.err, s.settled = ErrClosed, true
+		close(s.ready)
+	}
+	p.quit += p.idle
+	p.idle = 0
+	p.cond.Broadcast()
+}
+
+func (p *Pool) register(c *closer, n int) {
+	if n > 0 {
+		if p.closers == nil {
+			p.closers = make(map[*closer]struct{})
+		}
+		p.closers[c] = struct{}{}
+	} else {
+		delete(p.closers, c)
+	}
+	if c.w != nil {
+		c.w.closers += n
+	}
+	if c.s != nil {
+		c.s.closers += n
+	}
+}
+
+// changed tells those calls of Close that have nothing more to wait for. While closing a worker
+// without work ends, so no worker means no task.
+func (p *Pool) changed() {
+	if !p.closing {
+		return
+	}
+	if len(p.all) == 0 && p.requests == 0 && p.living() == 0 {
+		p.over = true
+		p.stopTimers()
+		p.cancel(ErrClosed) // nothing is left that could see it; frees what derived from it
+	}
+	for c := range p.closers {
+		workers, requests, reserved := len(p.all), p.requests, p.reserved
+		if c.w != nil || c.s != nil { // all who call from inside wait for each other's rest only
+			for _, w := range p.all {
+				if w.closers > 0 {
+					workers--
+				}
+			}
+			seen := map[*scope]bool{}
+			for other := range p.closers {
+				if other.s != nil && !other.s.ended && !seen[other.s] {
+					seen[other.s] = true
+					requests--
+					reserved -= len(other.s.tasks)
+				}
+			}
+		}
+		if workers == 0 && requests == 0 && reserved == 0 && p.living() == 0 {
+			select {
+			case <-c.quiet:
+			default:
+				close(c.quiet)
+			}
+		}
+	}
+}
+
+// cut ends what has not ended by itself.
+func (p *Pool) cut(cause error) {
+	p.mu.Lock()
+	if p.cutted.Load() || p.over {
+		p.mu.Unlock()
+		return
+	}
+	p.cutted.Store(true)
+	p.cause = cause
+	var left []reservation
+	for _, w := range p.all {
+		w.mu.Lock()
+		for ; w.lo < w.hi; w.lo++ {
+			left = append(left, reservation{w.rest[w.lo], w.seq + uint64(w.lo)})
+			w.rest[w.lo] = entry{}
+		}
+		w.mu.Unlock()
+	}
+	for p.n > 0 {
+		number := p.taken
+		if e, alive := p.pop(); alive {
+			left = append(left, reservation{e, number})
+		}
+	}
+	p.probing = false
+	for s := range p.scopes {
+		left = append(left, s.tasks...)
+		p.reserved -= len(s.tasks)
+		s.tasks = nil
+	}
+	p.scopes = nil
+	for _, e := range left {
+		task := Task{Name: e.name(), Do: e.f, State: "waiting"}
+		if f, ok := e.c.(promise); ok && e.f == nil && !f.abandon() {
+			continue // claimed by its waiter, or cancelled, at the same moment
+		}
+		p.outcomes.cancelled++
+		p.report = append(p.report, named{e.number, task})
+	}
+	p.changed()
+	p.mu.Unlock()
+	p.cancel(ErrClosed)
+}
+
+// afterCut notes a task that returned an error after its context had been ended.
+func (p *Pool) afterCut(f any, number uint64) {
+	if !p.cutted.Load() {
+		return
+	}
+	do, _ := f.(func(context.Context) error)
+	p.mu.Lock()
+	p.report = append(p.report, named{number, Task{Name: nameOf(f), Do: do, State: "cancelled"}})
+	p.mu.Unlock()
+}
+
+// named is the answer of Close: of what was noted, and of what still runs if ended is given.
+func (p *Pool) named(c *closer, ended error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Clone(p.report)
+	if ended != nil {
+		for _, w := range p.all {
+			if w == c.w {
+				continue
+			}
+			w.mu.Lock()
+			if w.inTask {
+				all = append(all, named{w.number, Task{Name: w.current.name(), Do: w.current.f, State: "running"}})
+			}
+			w.mu.Unlock()
+		}
+	}
+	cause := cmp.Or(ended, p.cause)
+	if len(all) == 0 {
+		if ended != nil && p.requests > 0 { // a request that is not over may still have had something to say
+			return fmt.Errorf("pool: closed with %d requests not handled: %w", p.requests, ended)
+		}
+		return nil
+	}
+	slices.SortStableFunc(all, func(a, b named) int { return cmp.Compare(a.number, b.number) })
+	e := &CloseError{Cause: cause}
+	for _, t := range all {
+		e.Tasks = append(e.Tasks, t.Task)
+	}
+	return e
+}
+
+func (e entry) name() string {
+	if e.f != nil {
+		return nameOf(e.f)
+	}
+	if f, ok := e.c.(promise); ok {
+		return nameOf(f.function())
+	}
+	return "unknown"
+}
+
+// nameOf is the name of a function and the place where it stands.
+func nameOf(f any) string {
+	v := reflect.ValueOf(f)
+	if v.Kind() != reflect.Func || v.IsNil() {
+		return "a task that has ended"
+	}
+	pc := v.Pointer()
+	fn := runtime.FuncForPC(pc)
+	if fn == nil {
+		return "unknown"
+	}
+	file, line := fn.FileLine(pc)
+	name := fn.Name()
+	name = name[strings.LastIndexByte(name, '/')+1:]
+	return fmt.Sprintf("%s (%s:%d)", name, path.Base(file), line)
+}

@@ -1,0 +1,133 @@
+package pool
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// detached is the context of a task of Go: the values of the caller, the end of the pool. It is
+// never reused: who kept it would see another user's values.
+type detached struct {
+	*worker
+	caller context.Context
+}
+
+// Value asks the pool's context first, so that context.Cause and derived contexts find that one
+// and not the caller's.
+func (c *detached) Value(key any) any {
+	if v := c.worker.Value(key); v != nil {
+		return v
+	}
+	return c.caller.Value(key)
+}
+
+// attached is the context of a task that can end by itself: by TaskTimeout, and for Submit with
+// the caller's. What that needs is made when somebody asks for Done; most tasks do not.
+type attached struct {
+	caller   context.Context
+	joined   bool // ends with the caller's, too
+	w        *worker
+	deadline time.Time // zero: none of its own
+
+	mu     sync.Mutex
+	made   context.Context
+	cancel context.CancelFunc
+	over   bool
+}
+
+func (a *attached) begin(w *worker, started time.Time) {
+	a.w = w
+	if d := w.p.cfg.TaskTimeout; d > 0 {
+		a.deadline = started.Add(d)
+	}
+}
+
+// end lets go of what was made: the task has returned.
+func (a *attached) end() {
+	a.mu.Lock()
+	cancel := a.cancel
+	a.over = true
+	a.mu.Unlock()
+	if cancel != nil {
+		cancel()
+	}
+}
+
+func (a *attached) real() context.Context {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.made != nil {
+		return a.made
+	}
+	ctx := a.caller
+	if !a.joined {
+		ctx = context.WithoutCancel(ctx)
+	}
+	inner, cancelCause := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(a.w.p.base, func() { cancelCause(context.Cause(a.w.p.base)) })
+	if a.w.p.base.Err() != nil {
+		cancelCause(context.Cause(a.w.p.base))
+	}
+	free := func() { stop(); cancelCause(nil) }
+	if !a.deadline.IsZero() {
+		var cancel context.CancelFunc
+		inner, cancel = context.WithDeadline(inner, a.deadline)
+		before := free
+		free = func() { cancel(); before() }
+	}
+	a.made, a.cancel = inner, free
+	if a.over {
+		free()
+	}
+	return inner
+}
+
+func (a *attached) existing() context.Context {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made
+}
+
+func (a *attached) Deadline() (time.Time, bool) {
+	at, ok := a.deadline, !a.deadline.IsZero()
+	if a.joined {
+		if d, has := a.caller.Deadline(); has && (!ok || d.Before(at)) {
+			return d, true
+		}
+	}
+	return at, ok
+}
+
+func (a *attached) Done() <-chan struct{} { return a.real().Done() }
+
+func (a *attached) Err() error {
+	if made := a.existing(); made != nil {
+		return made.Err()
+	}
+	if err := a.w.p.base.Err(); err != nil {
+		return err
+	}
+	if !a.deadline.IsZero() && !time.Now().Before(a.deadline) {
+		return context.DeadlineExceeded
+	}
+	if a.joined {
+		return a.caller.Err()
+	}
+	return nil
+}
+
+func (a *attached) Value(key any) any {
+	if key == any(a.w.p) {
+		return a.w
+	}
+	if made := a.existing(); made != nil {
+		return made.Value(key)
+	}
+	if !a.joined || a.w.p.base.Err() != nil { // context.Cause must not find the caller's
+		if v := a.w.p.base.Value(key); v != nil {
+			return v
+		}
+	}
+	return a.caller.Value(key)
+}

@@ -1,0 +1,227 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A Future is the result to come of a task of Submit.
+type Future[T any] struct {
+	ctx   attached // its task's context
+	p     *Pool
+	f     func(ctx context.Context) (T, error)
+	value T
+	err   error
+	state atomic.Uint32
+	stop  func() bool // the watch over the caller's context
+
+	inQueue, buried bool // guarded by p.mu
+
+	mu   sync.Mutex
+	done chan struct{} // made for who waits
+}
+
+const (
+	waiting uint32 = iota
+	claimed
+	settled
+)
+
+// Submit is for work that you wait for: it belongs to ctx, and leaves the queue when ctx ends.
+// With a full queue it waits for room, until ctx ends; in a task of p it runs f in place then,
+// so do not hold a lock that f needs. It never returns nil: what went wrong says Wait, ErrFull
+// and ErrClosed among it.
+func Submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T, error)) *Future[T] {
+	return submit(ctx, p, f, true)
+}
+
+func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T, error), wait bool) *Future[T] {
+	t := &Future[T]{p: p, f: f, ctx: attached{caller: ctx, joined: true}}
+	if f == nil {
+		t.settle(errNil)
+		return t
+	}
+	if ctx.Err() != nil {
+		t.settle(context.Cause(ctx))
+		return t
+	}
+	t.inQueue = true // nobody else knows t yet
+	err := p.add(ctx, entry{c: t}, wait)
+	if err == nil {
+		if ctx.Done() != nil {
+			t.watch(ctx)
+		}
+		return t
+	}
+	t.inQueue = false
+	if w := workerOf(ctx, p); w != nil && wait && errors.Is(err, ErrFull) && !p.cutted.Load() {
+		t.execute(w) // only tasks make room, and this is one
+		return t
+	}
+	if !errors.Is(err, ErrClosed) && ctx.Err() != nil {
+		err = errors.Join(ErrFull, context.Cause(ctx))
+	}
+	t.settle(err)
+	return t
+}
+
+// watch has a future that waits leave the queue when its caller's context ends.
+func (t *Future[T]) watch(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		if t.state.CompareAndSwap(waiting, claimed) {
+			t.bury()
+			t.count(func(o *outcomes) { o.cancelled++ })
+			t.settle(context.Cause(ctx))
+		}
+	})
+	t.mu.Lock()
+	t.stop = stop
+	t.mu.Unlock()
+	if t.state.Load() != waiting {
+		stop()
+	}
+}
+
+// bury frees the place of a future that was claimed by another than a worker.
+func (t *Future[T]) bury() {
+	p := t.p
+	p.mu.Lock()
+	if t.inQueue {
+		t.buried = true
+		p.queue.bury()
+		p.admit()
+	}
+	p.mu.Unlock()
+}
+
+func (t *Future[T]) leaveQueue() (alive bool) { t.inQueue = false; return !t.buried }
+func (t *Future[T]) enterQueue()              { t.inQueue = true }
+
+func (t *Future[T]) function() any {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.f
+}
+
+func (t *Future[T]) abandon() bool {
+	if !t.state.CompareAndSwap(waiting, claimed) {
+		return false
+	}
+	t.settle(ErrClosed)
+	return true
+}
+
+// execute runs f in w's slot, unless somebody else has claimed it.
+func (t *Future[T]) execute(w *worker) {
+	if t.state.CompareAndSwap(waiting, claimed) {
+		t.call(w)
+	}
+}
+
+func (t *Future[T]) call(w *worker) {
+	w.mu.Lock()
+	number, clocked := w.number, w.runs%sampled == 1
+	w.mu.Unlock()
+	var began time.Time
+	if clocked || t.p.cfg.TaskTimeout > 0 {
+		began = time.Now()
+	}
+	t.ctx.begin(w, began)
+	f, returned := t.f, false
+	var err error
+	defer func() {
+		if !returned {
+			err = &PanicError{recover(), debug.Stack()}
+		}
+		if clocked {
+			t.p.run.Observe(time.Since(began))
+		}
+		w.mu.Lock()
+		switch {
+		case !returned:
+			w.panicked++
+		case err != nil:
+			w.failed++
+		default:
+			w.ok++
+		}
+		w.mu.Unlock()
+		if err != nil {
+			t.p.afterCut(f, number)
+		}
+		t.ctx.end()
+		t.settle(err)
+	}()
+	t.value, err = f(&t.ctx)
+	returned = true
+}
+
+// count is for what happens outside of any worker.
+func (t *Future[T]) count(add func(*outcomes)) {
+	t.p.mu.Lock()
+	add(&t.p.outcomes)
+	t.p.mu.Unlock()
+}
+
+func (t *Future[T]) settle(err error) {
+	t.err = err
+	t.mu.Lock()
+	t.f = nil
+	t.state.Store(settled)
+	done, stop := t.done, t.stop
+	t.mu.Unlock()
+	if done != nil {
+		close(done)
+	}
+	if stop != nil {
+		stop()
+	}
+}
+
+// Done returns a channel that is closed when the result is there.
+func (t *Future[T]) Done() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.done == nil {
+		t.done = make(chan struct{})
+		if t.state.Load() == settled {
+			close(t.done)
+		}
+	}
+	return t.done
+}
+
+// Wait returns the result, or the cause of the end of ctx, which cancels nothing. Any number may
+// wait, any number of times. Under the context of a task of p it helps: if f has not started,
+// Wait runs it itself, in the slot that its task has, so that no order of waits can deadlock.
+// In a task under another context, such as context.Background, it just waits: that can last
+// for ever if the task has the last worker.
+func (t *Future[T]) Wait(ctx context.Context) (T, error) {
+	if t.state.Load() == settled {
+		return t.value, t.err
+	}
+	if t.state.Load() == waiting {
+		if w := workerOf(ctx, t.p); w != nil && t.state.CompareAndSwap(waiting, claimed) {
+			t.bury()
+			w.mu.Lock()
+			w.helped++
+			w.mu.Unlock()
+			t.call(w)
+			return t.value, t.err
+		}
+	}
+	select {
+	case <-t.Done():
+		return t.value, t.err
+	case <-ctx.Done():
+		if t.state.Load() == settled {
+			return t.value, t.err
+		}
+		var zero T
+		return zero, context.Cause(ctx)
+	}
+}

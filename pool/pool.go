@@ -1,0 +1,221 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hotpath-go/hotpath/internal/stat"
+)
+
+var (
+	// ErrFull says that there was no room in the queue. Who waited for it in vain gets it
+	// joined with the cause of the end of the context.
+	ErrFull = errors.New("pool: the queue is full")
+
+	// ErrClosed says that Close was called. It is also the cause of the end of the contexts
+	// of tasks that Close had to cancel.
+	ErrClosed = errors.New("pool: closed")
+
+	errNil = errors.New("pool: the function is nil")
+)
+
+// A Pool runs tasks on at most Config.Workers goroutines. Make one with [New]; it is safe for
+// concurrent use.
+type Pool struct {
+	cfg    Config
+	base   context.Context // ends at the cut
+	cancel context.CancelCauseFunc
+	cutted atomic.Bool
+
+	mu   sync.Mutex // never held while a task runs
+	cond sync.Cond  // parked workers
+	queue
+
+	all      []*worker
+	busy     int  // workers that have a batch
+	idle     int  // parked ones that nobody has claimed
+	minIdle  int  // the least idle since the last trim
+	quit     int  // parked ones that have been told to end
+	waking   bool // a worker is on its way: the next one is its business
+	batched  int  // workers whose batch may have a rest for others
+	trimming *time.Timer
+	trims    bool // trimming is armed
+	overdue  *time.Timer
+	watching bool // overdue is armed
+
+	first, last *submitter
+	blocked     int
+
+	requests int // inside Handler
+	reserved int // places of After tasks whose requests have not been handled
+	scopes   map[*scope]struct{}
+
+	closing bool
+	over    bool // it was closed and nothing is left: nobody is inside any more
+	closers map[*closer]struct{}
+	report  []named
+	cause   error // of the cut
+
+	tally
+	wait, run stat.Durations
+	lastLog   atomic.Int64
+}
+
+// New returns the Pool that cfg describes. Its error joins everything that is wrong with cfg,
+// one line a field.
+func New(cfg Config) (*Pool, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{cfg: cfg}
+	p.cond.L = &p.mu
+	p.base, p.cancel = context.WithCancelCause(context.Background())
+	return p, nil
+}
+
+// Go hands f over: f outlives the caller. It sees the values of ctx and not its end; ctx bounds
+// only the wait for room in the queue. In a task of p nobody waits for room, for it might be
+// that very task that has to make it: a full queue is ErrFull at once.
+func (p *Pool) Go(ctx context.Context, f func(ctx context.Context) error) error {
+	if f == nil {
+		return errNil
+	}
+	return p.add(ctx, entry{f, ctx}, true)
+}
+
+// TryGo is Go that never waits: without room it returns ErrFull at once.
+func (p *Pool) TryGo(ctx context.Context, f func(ctx context.Context) error) error {
+	if f == nil {
+		return errNil
+	}
+	return p.add(ctx, entry{f, ctx}, false)
+}
+
+// A submitter waits for room.
+type submitter struct {
+	e          entry
+	next, prev *submitter
+	ready      chan struct{}
+	err        error
+	settled    bool // accepted, or refused with err
+}
+
+// add accepts e or says why not. ctx tells who asks, and bounds the wait.
+func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
+	p.mu.Lock()
+	if p.closing && !p.mayStill(ctx) {
+		p.refusedClosed++
+		p.mu.Unlock()
+		return ErrClosed
+	}
+	if p.room() {
+		p.push(e)
+		p.wakeAndUnlock()
+		return nil
+	}
+	if !wait || ctx.Err() != nil || workerOf(ctx, p) != nil {
+		p.refusedFull++
+		p.mu.Unlock()
+		if wait && ctx.Err() != nil {
+			return errors.Join(ErrFull, context.Cause(ctx))
+		}
+		return ErrFull
+	}
+	s := &submitter{e: e, ready: make(chan struct{}), prev: p.last}
+	if p.last == nil {
+		p.first = s
+	} else {
+		p.last.next = s
+	}
+	p.last = s
+	p.blocked++
+	p.mu.Unlock()
+
+	select {
+	case <-s.ready:
+		return s.err
+	case <-ctx.Done():
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s.settled { // at the same moment
+		return s.err
+	}
+	p.unlink(s)
+	p.refusedFull++
+	return errors.Join(ErrFull, context.Cause(ctx))
+}
+
+// mayStill reports whether ctx belongs to somebody who was inside when Close came: half of a
+// job would fail in every deploy if tasks and requests could not finish what they began.
+func (p *Pool) mayStill(ctx context.Context) bool {
+	if p.cutted.Load() || p.over {
+		return false
+	}
+	if workerOf(ctx, p) != nil {
+		return true
+	}
+	s := scopeOf(ctx, p)
+	return s != nil && !s.ended
+}
+
+// room: a task that a free worker will take at once does not wait.
+func (p *Pool) room() bool {
+	return p.living()+p.reserved < p.cfg.Queue+p.cfg.Workers-p.busy
+}
+
+func (p *Pool) unlink(s *submitter) {
+	if s.prev == nil {
+		p.first = s.next
+	} else {
+		s.prev.next = s.next
+	}
+	if s.next == nil {
+		p.last = s.prev
+	} else {
+		s.next.prev = s.prev
+	}
+	p.blocked--
+}
+
+// admit moves submitters into the queue while there is room, in order. Whoever makes room calls
+// it under the same lock, so nobody can overtake them.
+func (p *Pool) admit() {
+	for p.first != nil && p.room() {
+		s := p.first
+		p.unlink(s)
+		p.push(s.e)
+		s.settled = true
+		close(s.ready)
+	}
+}
+
+// wakeAndUnlock sees to it that somebody will come for what is in the queue. At most one worker
+// is on its way; it wakes the next one if there is more.
+func (p *Pool) wakeAndUnlock() {
+	signal := false
+	var started *worker
+	if !p.waking {
+		switch {
+		case p.idle > 0:
+			p.idle--
+			p.minIdle = min(p.minIdle, p.idle)
+			p.waking, signal = true, true
+		case len(p.all) < p.cfg.Workers:
+			p.waking = true
+			started = newWorker(p)
+			p.all = append(p.all, started)
+		}
+	}
+	p.mu.Unlock()
+	if signal {
+		p.cond.Signal()
+	}
+	if started != nil {
+		go started.loop()
+	}
+}

@@ -1,0 +1,105 @@
+package pool
+
+import (
+	"context"
+	"time"
+)
+
+// An entry is one accepted task: of Go with its function and the caller's context, or a Future.
+type entry struct {
+	f func(context.Context) error
+	c any // context.Context, or promise if f is nil
+}
+
+// A promise is a Future of any type.
+type promise interface {
+	leaveQueue() (alive bool) // under Pool.mu: it is taken out
+	execute(w *worker)        // if nobody else has claimed it
+	abandon() bool            // ends it with ErrClosed, unless it was claimed
+	function() any
+}
+
+const smallestRing = 64
+
+// queue is a ring of entries. Futures that were cancelled or run by their waiters stay in it
+// as tombstones, until they come to the head or outnumber the living.
+type queue struct {
+	ring    []entry // its length is a power of two
+	head, n int
+	dead    int    // tombstones among the n
+	taken   uint64 // entries that have left: taken + i numbers the i-th in the order accepted
+
+	pushes  uint64
+	probing bool // one entry at a time is clocked: a clock costs more than all the rest
+	probe   uint64
+	probed  time.Time
+}
+
+func (q *queue) living() int { return q.n - q.dead }
+
+func (q *queue) push(e entry) {
+	if q.n == len(q.ring) {
+		q.resize(max(smallestRing, 2*len(q.ring)))
+	}
+	q.ring[(q.head+q.n)&(len(q.ring)-1)] = e
+	q.n++
+	q.pushes++
+	if q.pushes%sampled == 1 && !q.probing {
+		q.probing, q.probe, q.probed = true, q.taken+uint64(q.n), time.Now()
+	}
+}
+
+// pop takes the first entry; false: it was a tombstone.
+func (q *queue) pop() (entry, bool) {
+	e := q.ring[q.head]
+	q.ring[q.head] = entry{}
+	q.head = (q.head + 1) & (len(q.ring) - 1)
+	q.n--
+	q.taken++
+	if e.f == nil && !e.c.(promise).leaveQueue() {
+		q.dead--
+		return entry{}, false
+	}
+	return e, true
+}
+
+// bury counts a tombstone. Compacting when they are the majority makes a million cancelled
+// tasks cost O(1) each, in time and in memory.
+func (q *queue) bury() {
+	q.dead++
+	if q.dead <= q.n/2 || q.n < smallestRing {
+		return
+	}
+	kept := make([]entry, 0, q.living())
+	for q.n > 0 {
+		if e, alive := q.pop(); alive {
+			kept = append(kept, e)
+		}
+	}
+	q.taken -= uint64(len(kept))
+	q.ring, q.head = nil, 0
+	q.resize(ringFor(len(kept)))
+	for _, e := range kept {
+		if e.f == nil {
+			e.c.(interface{ enterQueue() }).enterQueue()
+		}
+	}
+	q.n = copy(q.ring, kept)
+}
+
+func ringFor(n int) int {
+	size := smallestRing
+	for size < n {
+		size *= 2
+	}
+	return size
+}
+
+func (q *queue) resize(size int) {
+	ring := make([]entry, size)
+	if q.n > 0 {
+		k := copy(ring, q.ring[q.head:min(len(q.ring), q.head+q.n)])
+		copy(ring[k:], q.ring[:q.n-k])
+	}
+	q.ring, q.head = ring, 0
+}

@@ -1,0 +1,397 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// batch is how many tasks a worker takes at most: without batches the lock is the price of
+// everything. A short queue is taken one by one, exactly in order.
+const batch = 16
+
+// A worker is one slot of a Pool, and the context of tasks that came with context.Background.
+type worker struct {
+	context.Context // the pool's
+	p               *Pool
+	fresh           bool // has not come to the queue yet
+	hasBatch        bool // guarded by p.mu
+	hadRest         bool // guarded by p.mu
+	closers         int  // calls of Close from inside its task; guarded by p.mu
+
+	mu       sync.Mutex // after p.mu, if both
+	rest     [batch]entry
+	lo, hi   int
+	seq      uint64 // of rest[0]
+	current  entry
+	inTask   bool
+	number   uint64 // of current
+	started  time.Time
+	reported bool // as overdue
+	runs     uint64
+	outcomes
+}
+
+func newWorker(p *Pool) *worker { return &worker{Context: p.base, p: p, fresh: true} }
+
+// Value makes a task known by its context alone.
+func (w *worker) Value(key any) any {
+	if key == any(w.p) {
+		return w
+	}
+	return w.Context.Value(key)
+}
+
+// workerOf returns the slot of the task of p that ctx belongs to, nil if there is none.
+func workerOf(ctx context.Context, p *Pool) *worker {
+	w, _ := ctx.Value(p).(*worker)
+	return w
+}
+
+// loop is a worker's goroutine. After runtime.Goexit in a task another one goes on in its place.
+func (w *worker) loop() {
+	ended := false
+	defer func() {
+		if !ended {
+			go w.loop()
+		}
+	}()
+	for {
+		for !w.runBatch() {
+		}
+		if !w.next() {
+			ended = true
+			return
+		}
+	}
+}
+
+// runBatch runs what the worker has; false: a task panicked, and there may be more.
+func (w *worker) runBatch() (done bool) {
+	defer func() {
+		if !done {
+			w.crashed(recover())
+		}
+	}()
+	for {
+		e, clocked, ok := w.claim()
+		if !ok {
+			return true
+		}
+		if e.f == nil {
+			e.c.(promise).execute(w)
+		} else {
+			err := w.call(e, clocked)
+			w.mu.Lock()
+			if err != nil {
+				w.failed++
+			} else {
+				w.ok++
+			}
+			w.mu.Unlock()
+			if err != nil {
+				w.p.failure(e.f, err, w.number)
+			}
+		}
+	}
+}
+
+func (w *worker) call(e entry, clocked bool) error {
+	if clocked {
+		began := time.Now()
+		defer func() { w.p.run.Observe(time.Since(began)) }()
+	}
+	caller := e.c.(context.Context)
+	if w.p.cfg.TaskTimeout > 0 {
+		a := &attached{caller: caller}
+		a.begin(w, w.started)
+		defer a.end()
+		return e.f(a)
+	}
+	if caller == context.Background() {
+		return e.f(w)
+	}
+	return e.f(&detached{w, caller})
+}
+
+// claim takes the next task of the batch. What ended before it is forgotten here.
+func (w *worker) claim() (e entry, clocked, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.current, w.inTask = entry{}, false
+	if w.lo >= w.hi {
+		return entry{}, false, false
+	}
+	e, w.number = w.rest[w.lo], w.seq+uint64(w.lo)
+	w.rest[w.lo] = entry{}
+	w.lo++
+	w.current, w.inTask = e, true
+	w.runs++
+	if w.p.cfg.TaskTimeout > 0 {
+		w.started, w.reported = time.Now(), false
+	}
+	return e, w.runs%sampled == 1, true
+}
+
+// crashed ends a task of Go that panicked, or called Goexit (value nil).
+func (w *worker) crashed(value any) {
+	w.mu.Lock()
+	e, number := w.current, w.number
+	w.current, w.inTask = entry{}, false
+	if e.f != nil {
+		w.panicked++
+	}
+	w.mu.Unlock()
+	if e.f != nil {
+		w.p.panicked(e.f, &PanicError{value, debug.Stack()}, number)
+	}
+}
+
+// next gets the worker something to do; it waits for that, and false ends the worker.
+func (w *worker) next() bool {
+	p := w.p
+	p.mu.Lock()
+	if w.fresh {
+		w.fresh, p.waking = false, false
+	}
+	if w.hasBatch {
+		w.hasBatch = false
+		p.busy--
+		if w.hadRest {
+			w.hadRest = false
+			p.batched--
+		}
+		p.admit()
+	}
+	for {
+		if more, ok := w.take(); ok {
+			w.hasBatch = true
+			p.busy++
+			p.watch()
+			if more {
+				p.wakeAndUnlock()
+			} else {
+				p.mu.Unlock()
+			}
+			return true
+		}
+		if p.closing {
+			p.leave(w)
+			p.mu.Unlock()
+			return false
+		}
+		p.idle++
+		if !p.trims {
+			p.trims, p.minIdle = true, 0
+			if p.trimming == nil {
+				p.trimming = time.AfterFunc(p.cfg.IdleTimeout, p.trim)
+			} else {
+				p.trimming.Reset(p.cfg.IdleTimeout)
+			}
+		}
+		p.cond.Wait()
+		if p.quit > 0 {
+			p.quit--
+			p.leave(w)
+			p.mu.Unlock()
+			return false
+		}
+		p.waking = false
+	}
+}
+
+// take fills the worker's batch from the queue, or from what others have not begun: no task
+// waits behind a slow one while a worker is free. more: somebody else should come too.
+func (w *worker) take() (more, ok bool) {
+	p := w.p
+	k := min(batch, max(1, p.living()/(2*p.cfg.Workers)))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lo, w.hi = 0, 0
+	for p.living() > 0 && w.hi < k {
+		number := p.taken
+		e, alive := p.pop()
+		if !alive {
+			continue
+		}
+		if w.hi == 0 {
+			w.seq = number
+		}
+		w.rest[w.hi] = e
+		w.hi++
+	}
+	for p.n > 0 && p.living() == 0 {
+		p.pop() // tombstones
+	}
+	if p.probing && p.taken >= p.probe {
+		p.probing = false
+		p.wait.Observe(time.Since(p.probed))
+	}
+	if w.hi > 0 {
+		if w.hi > 1 {
+			w.hadRest = true
+			p.batched++
+		}
+		p.busy++ // it is about to be: room for those that were in its way is no room
+		p.admit()
+		p.busy--
+		return p.living() > 0, true
+	}
+	if p.batched == 0 {
+		return false, false
+	}
+	for _, other := range p.all {
+		if other == w {
+			continue
+		}
+		other.mu.Lock()
+		if left := other.hi - other.lo; left > 0 {
+			if w.hi > 0 {
+				more = true
+			} else {
+				w.rest[0], w.hi, w.seq = other.rest[other.lo], 1, other.seq+uint64(other.lo)
+				other.rest[other.lo] = entry{}
+				other.lo++
+				more = left > 1
+			}
+		}
+		other.mu.Unlock()
+		if more {
+			break
+		}
+	}
+	return more, w.hi > 0
+}
+
+// leave takes w off the pool.
+func (p *Pool) leave(w *worker) {
+	for i, other := range p.all {
+		if other == w {
+			last := len(p.all) - 1
+			p.all[i], p.all[last] = p.all[last], nil
+			p.all = p.all[:last]
+			break
+		}
+	}
+	w.mu.Lock()
+	p.include(w.outcomes)
+	w.outcomes = outcomes{}
+	w.mu.Unlock()
+	if len(p.all) == 0 && p.closing {
+		p.stopTimers()
+	}
+	p.changed()
+}
+
+// trim lets those workers go that nobody needed for a whole period.
+func (p *Pool) trim() {
+	p.mu.Lock()
+	k := min(p.minIdle, p.idle)
+	p.quit += k
+	p.idle -= k
+	p.minIdle = p.idle
+	if p.idle > 0 && !p.closing {
+		p.trimming.Reset(p.cfg.IdleTimeout)
+	} else {
+		p.trims = false
+	}
+	if p.n == 0 {
+		p.ring, p.head = nil, 0
+	}
+	p.mu.Unlock()
+	for range k {
+		p.cond.Signal()
+	}
+}
+
+// PanicError says that a task panicked, or ended its goroutine by runtime.Goexit, as t.FailNow
+// does.
+type PanicError struct {
+	Value any    // nil: Goexit
+	Stack []byte // of the panic
+}
+
+// Error names the value, without the stack.
+func (e *PanicError) Error() string {
+	if e.Value == nil {
+		return "pool: a task called runtime.Goexit"
+	}
+	return fmt.Sprintf("pool: a task panicked: %v", e.Value)
+}
+
+// Unwrap returns the value, if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+func (p *Pool) panicked(f any, err *PanicError, number uint64) {
+	p.cfg.Logger.Error("pool: a task panicked", "task", nameOf(f), "value", err.Value, "stack", string(err.Stack))
+	p.afterCut(f, number)
+}
+
+// failure logs a failed task of Go, at most one a second.
+func (p *Pool) failure(f any, err error, number uint64) {
+	p.afterCut(f, number)
+	if errors.Is(err, context.Canceled) && p.cutted.Load() {
+		return // Close names it
+	}
+	now := time.Now().UnixNano()
+	if last := p.lastLog.Load(); now-last < int64(time.Second) || !p.lastLog.CompareAndSwap(last, now) {
+		return
+	}
+	p.cfg.Logger.Warn("pool: a task failed", "task", nameOf(f), "error", err)
+}
+
+// watch has the timer that looks for tasks beyond TaskTimeout run while tasks do.
+func (p *Pool) watch() {
+	if p.cfg.TaskTimeout <= 0 || p.watching {
+		return
+	}
+	p.watching = true
+	if p.overdue == nil {
+		p.overdue = time.AfterFunc(p.cfg.TaskTimeout, p.lookForOverdue)
+	} else {
+		p.overdue.Reset(p.cfg.TaskTimeout)
+	}
+}
+
+func (p *Pool) lookForOverdue() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	next := time.Time{}
+	now := time.Now()
+	for _, w := range p.all {
+		w.mu.Lock()
+		running := w.inTask && !w.reported
+		late := ""
+		if running && now.Sub(w.started) >= p.cfg.TaskTimeout {
+			w.reported, late = true, w.current.name()
+		} else if running && (next.IsZero() || w.started.Before(next)) {
+			next = w.started
+		}
+		w.mu.Unlock()
+		if late != "" {
+			go p.cfg.Logger.Warn("pool: a task ignores the end of its context", "task", late, "timeout", p.cfg.TaskTimeout)
+		}
+	}
+	p.watching = p.busy > 0
+	switch {
+	case !next.IsZero():
+		p.overdue.Reset(max(next.Add(p.cfg.TaskTimeout).Sub(now), time.Microsecond))
+	case p.watching:
+		p.overdue.Reset(p.cfg.TaskTimeout)
+	}
+}
+
+func (p *Pool) stopTimers() {
+	for _, t := range []*time.Timer{p.trimming, p.overdue} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	p.trims, p.watching = false, false
+}
