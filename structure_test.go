@@ -33,9 +33,9 @@ import (
 	_ "github.com/hotpath-go/hotpath/internal/statstest"
 	_ "github.com/hotpath-go/hotpath/internal/tagset"
 	_ "github.com/hotpath-go/hotpath/metrics"
-	_ "github.com/hotpath-go/hotpath/throttle"
 	_ "github.com/hotpath-go/hotpath/pool"
 	_ "github.com/hotpath-go/hotpath/pool/bulkhead"
+	_ "github.com/hotpath-go/hotpath/throttle"
 )
 
 const module = "github.com/hotpath-go/hotpath"
