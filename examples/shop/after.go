@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/throttle"
 )
@@ -16,6 +18,7 @@ import (
 func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	layers := new(Layers)
 	get, drop := s.encoded, func(product, category int) {}
+	public := func(_ http.ResponseWriter, get getPage) getPage { return get }
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
 		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
@@ -23,14 +26,28 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
 	}
 
+	if on.Has("httpcache") {
+		// Whole answers, with their encoded forms and entity tags: what was answered is not even looked up.
+		answers := must(httpcache.New(httpcache.Config{}))
+		layers.Answers, public = answers, publicPage
+		dropPages := drop
+		drop = func(product, category int) {
+			dropPages(product, category) // first what answers are made of
+			answers.PurgeTags(productTag(product), categoryTag(category))
+		}
+	}
+
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /products/{id}", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, productPage) })
-	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, listPage) })
-	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, get, topPage) })
+	mux.HandleFunc("GET /products/{id}", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), productPage) })
+	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), listPage) })
+	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), topPage) })
 	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, drop) })
 	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
 
 	h := http.Handler(mux)
+	if layers.Answers != nil {
+		h = layers.Answers.Handler(h)
+	}
 	if on.Has("compress") {
 		small := must(compress.New(compress.Config{}))
 		h, layers.Small = small.Handler(h), small
@@ -47,10 +64,24 @@ type Engine = cache.Store[pageKey, []byte]
 
 // Layers are the parts of After whose statistics the report shows; nil: switched off.
 type Layers struct {
-	Pages *cache.Cache[pageKey, []byte]
-	Small *compress.Compressor
-	Fair  *throttle.Limiter
-	Close func() // nil: there is nothing to close
+	Pages   *cache.Cache[pageKey, []byte]
+	Answers *httpcache.Cache
+	Small   *compress.Compressor
+	Fair    *throttle.Limiter
+	Close   func() // nil: there is nothing to close
+}
+
+type getPage = func(context.Context, pageKey) ([]byte, error)
+
+// publicPage is get for an answer that may be shared, as long as nothing on it has changed.
+func publicPage(w http.ResponseWriter, get getPage) getPage {
+	return func(ctx context.Context, key pageKey) ([]byte, error) {
+		body, err := get(ctx, key)
+		if err == nil {
+			httpcache.Public(w, 10*time.Minute, pageTags(key, body)...)
+		}
+		return body, err
+	}
 }
 
 // pageTags says what a page shows. A new price changes its product's page, and the lists and
