@@ -11,7 +11,7 @@ FUZZTIME ?= 10s
 # The race detector needs cgo, and cgo a C compiler.
 RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $(firstword $(shell go env CC)) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help test engines bench fuzz lint fmt api ci
+.PHONY: help test engines overload bench fuzz lint fmt api ci
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -27,6 +27,9 @@ engines: ## the tests of cache on both engines, on one and four processors, and 
 	go test -shuffle=on -cpu 1,4 ./cache/...
 	go test $(RACE) -shuffle=on -cpu 4 ./cache -ristretto
 	GOARCH=386 CGO_ENABLED=0 go test ./cache/... ./internal/...
+
+overload: ## the scenarios of pool/bulkhead, in virtual time: two minutes without the race detector
+	go test -run Overload ./pool/bulkhead
 
 bench: ## the benchmarks, ours beside others'
 	go test -C bench -run '^$$' -bench . -benchmem ./...
