@@ -16,9 +16,7 @@ import (
 func (c *Cache) keep(rec *recorder) reason {
 	o := rec.o
 	if rw.BodyAllowed(o.status) {
-		o.length = []string{strconv.Itoa(len(o.body.bytes))}
-	} else {
-		o.length = nil
+		o.body.length = []string{strconv.Itoa(len(o.body.bytes))}
 	}
 	o.body.key, o.body.owner = rec.key, o
 	if o.plain && len(o.body.bytes) > 0 {
@@ -247,7 +245,7 @@ func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Dur
 		v.why = tooLarge
 	}
 	fresh := &Object{full: o.full, born: rec.born, slots: slots, response: c.newResponse(x, &v, header, t)}
-	fresh.body, fresh.length = o.body, o.length
+	fresh.body = o.body
 	fresh.took = o.took
 	fresh.confirmed.Store(int64(t) + 1)
 	fresh.used.Store(o.used.Load())

@@ -272,8 +272,8 @@ func (c *Cache) stream(w http.ResponseWriter, r *http.Request, q *asked, out *ou
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	if o.length != nil {
-		h["Content-Length"] = o.length
+	if o.declared != nil {
+		h["Content-Length"] = o.declared
 	}
 	w.WriteHeader(o.status)
 	if err := out.body.copyTo(r.Context(), rd); err != nil {

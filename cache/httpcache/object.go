@@ -24,8 +24,11 @@ type Object struct {
 type response struct {
 	status int
 	header []change
-	length []string // Content-Length, rendered; nil: none
 	body   *body
+
+	// declared is the handler's Content-Length, for those who follow while the body grows; nil:
+	// none. They may read nothing of body: it is filled at the end.
+	declared []string
 
 	etag         string
 	modified     time.Time // Last-Modified
@@ -55,6 +58,7 @@ type response struct {
 // A body is shared by the objects that 304s make of each other.
 type body struct {
 	bytes    []byte
+	length   []string // Content-Length, rendered; nil: of a status without a body
 	variants *rw.Variants
 	// Under the lock of the key:
 	key   Key

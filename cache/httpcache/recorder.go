@@ -163,7 +163,7 @@ func (rec *recorder) prepare(x *exchange, h http.Header, t time.Duration) reason
 		rec.o.confirmed.Store(int64(t) + 1)
 	}
 	if n := rec.Declared(); n >= 0 && rw.BodyAllowed(x.status) {
-		rec.o.length = []string{strconv.FormatInt(n, 10)}
+		rec.o.declared = []string{strconv.FormatInt(n, 10)}
 	}
 	return storable
 }

@@ -30,8 +30,8 @@ func (c *Cache) serve(w http.ResponseWriter, r *http.Request, q *asked, o *Objec
 	if q.ranged && o.status == http.StatusOK && c.serveRange(w, r, o, via) {
 		return
 	}
-	if o.length != nil {
-		h["Content-Length"] = o.length
+	if o.body.length != nil {
+		h["Content-Length"] = o.body.length
 	}
 	b := o.body.bytes
 	if o.plain && o.body.variants != nil && rw.BodyAllowed(o.status) && len(b) > 0 {
