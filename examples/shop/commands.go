@@ -192,11 +192,12 @@ func ablations() int {
 // run does all that is measured.
 func (d *drive) run(ctx context.Context) error {
 	began := time.Now()
-	busy, known := busyTime()
-	own := cpuTime()
 	if err := d.check(ctx); err != nil {
 		return err
 	}
+	checked := time.Now() // the servers of the check have ended: theirs is not foreign
+	busy, known := busyTime()
+	own := cpuTime()
 	// Checked shops have another history each; what is measured starts alike.
 	undo := d.cores.pinGenerator()
 	defer undo()
@@ -251,7 +252,7 @@ func (d *drive) run(ctx context.Context) error {
 			}
 			ours += c.CPU
 		}
-		foreign := max(now-busy-ours.Seconds(), 0) / d.report.Seconds / float64(d.report.Host.Cores)
+		foreign := max(now-busy-ours.Seconds(), 0) / time.Since(checked).Seconds() / float64(d.report.Host.Cores)
 		d.report.Host.Foreign = &foreign
 	}
 	d.report.exact(d.o)

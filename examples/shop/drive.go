@@ -181,7 +181,7 @@ func (d *drive) phase(ctx context.Context, s *side, run func(ctx context.Context
 	if err != nil {
 		return PhaseReport{}, nil, err
 	}
-	wasProbed, _, _ := s.probe.client.client.Counts()
+	wasProbed := s.probe.counts()
 	stop := s.probe.Watch(ctx)
 	r, err := run(ctx)
 	seen, actions, probeErr := stop()
@@ -195,7 +195,7 @@ func (d *drive) phase(ctx context.Context, s *side, run func(ctx context.Context
 	if err != nil {
 		return PhaseReport{}, nil, err
 	}
-	nowProbed, _, _ := s.probe.client.client.Counts()
+	nowProbed := s.probe.counts()
 	d.report.Checks.Stale.add(seen)
 	p := newPhase(r, before, after, actions)
 	p.Unexplained = after.Requests - before.Requests - r.Requests - (nowProbed - wasProbed)

@@ -119,6 +119,9 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("arguments are %q: there are only flags", f.Args())
 	}
+	if command == "verify" && len(o.variants) < 2 {
+		return o, fmt.Errorf("-variants is %q: must be at least two, or nothing is compared", *variants)
+	}
 	return o, o.check()
 }
 

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,9 +17,10 @@ import (
 // stale, whatever page it is on.
 type Probe struct {
 	client   *Client
+	looker   *Client // over connections of its own
 	shopSize int
 	every    time.Duration
-	versions [probed]int64
+	versions [probed]atomic.Int64 // acknowledged
 	turn     int
 	seen     Staleness
 }
@@ -25,12 +29,12 @@ type Probe struct {
 // average action costs, so that even Before, which has the capacity for a few dozen a second,
 // is asked nothing unusual.
 func NewProbe(ctx context.Context, t Target, shopSize int) *Probe {
-	p := &Probe{client: NewClient(ctx, t), shopSize: shopSize, every: 100 * time.Millisecond}
+	p := &Probe{client: NewClient(ctx, t), looker: NewClient(ctx, t), shopSize: shopSize, every: 100 * time.Millisecond}
 	if t.Name == "before" {
 		p.every = time.Second
 	}
 	for k := range p.versions {
-		p.versions[k] = firstVersion
+		p.versions[k].Store(firstVersion)
 	}
 	return p
 }
@@ -40,7 +44,22 @@ func (p *Probe) Watch(ctx context.Context) (stop func() (seen Staleness, actions
 	end := make(chan struct{})
 	var wg sync.WaitGroup
 	p.seen = Staleness{}
-	var failed error
+	var failed, lookFailed error
+	var looked Staleness
+	wg.Go(func() { // an old page may come back after the one who wrote has seen the new one
+		tick := time.NewTicker(p.every)
+		defer tick.Stop()
+		for i := 0; lookFailed == nil; i++ {
+			select {
+			case <-end:
+				return
+			case <-ctx.Done():
+				lookFailed = ctx.Err()
+			case <-tick.C:
+				lookFailed = p.look(ctx, i, &looked)
+			}
+		}
+	})
 	wg.Go(func() {
 		tick := time.NewTicker(p.every)
 		defer tick.Stop()
@@ -58,8 +77,46 @@ func (p *Probe) Watch(ctx context.Context) (stop func() (seen Staleness, actions
 	return func() (Staleness, int, error) {
 		close(end)
 		wg.Wait()
-		return p.seen, int(p.seen.Writes + p.seen.Reads), failed
+		p.seen.add(looked)
+		return p.seen, int(p.seen.Writes + p.seen.Reads), errors.Join(failed, lookFailed)
 	}
+}
+
+// look reads a page with a product that was written some time ago: its own, its list, the ten
+// best sold.
+func (p *Probe) look(ctx context.Context, i int, seen *Staleness) (err error) {
+	k := i * 7 % probed
+	product, who := probedProduct(k, p.shopSize), fmt.Sprintf("looker-%02d", i%probed)
+	least, shown := p.versions[k].Load(), int64(0)
+	if i%3 == 2 {
+		top, err := p.looker.ask(ctx, who, Request{http.MethodGet, fmt.Sprintf("/categories/%d/top", product%categoriesOf(p.shopSize)), "", http.StatusOK})
+		if err != nil {
+			return err
+		}
+		var items []Item
+		if err := json.Unmarshal(top, &items); err != nil {
+			return err
+		}
+		at := slices.IndexFunc(items, func(it Item) bool { return it.ID == product })
+		if at < 0 {
+			return nil // it does not sell so well
+		}
+		shown = items[at].Price
+	} else if shown, err = readPrice(ctx, p.looker, who, product, p.shopSize, i%3 == 1 && least > firstVersion); err != nil {
+		return err
+	}
+	seen.Reads++
+	if shown < least && least > firstVersion {
+		seen.Stale++
+	}
+	return nil
+}
+
+// counts are the requests of both.
+func (p *Probe) counts() int64 {
+	a, _, _ := p.client.client.Counts()
+	b, _, _ := p.looker.client.Counts()
+	return a + b
 }
 
 // cycle writes one price and reads it back from a page of a kind: product, list, home screen.
@@ -67,12 +124,12 @@ func (p *Probe) cycle(ctx context.Context) error {
 	k := p.turn % probed
 	product := probedProduct(k, p.shopSize)
 	p.turn++
-	version := p.versions[k] + 1
+	version := p.versions[k].Load() + 1
 	who := fmt.Sprintf("probe-%02d", p.turn%probed) // or it would ask more than one consumer may
 	if _, err := p.client.ask(ctx, who, priceRequest(product, version)); err != nil {
 		return err
 	}
-	p.versions[k] = version
+	p.versions[k].Store(version)
 	p.seen.Writes++
 	var seen int64
 	var err error
@@ -111,4 +168,7 @@ func (p *Probe) home(ctx context.Context, who string, product int) (price int64,
 }
 
 // Close drops its connections.
-func (p *Probe) Close() { p.client.Close() }
+func (p *Probe) Close() {
+	p.client.Close()
+	p.looker.Close()
+}
