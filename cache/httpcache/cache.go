@@ -159,7 +159,7 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request, second bool) {
 
 // bypasses reports whether a GET or HEAD has nothing to do with a cache (K1).
 func bypasses(r *http.Request) bool {
-	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || len(r.Header["Upgrade"]) > 0 {
+	if r.ContentLength != 0 || len(r.TransferEncoding) > 0 || len(r.Header["Upgrade"]) > 0 || r.URL.Opaque != "" {
 		return true
 	}
 	for _, accept := range r.Header["Accept"] {

@@ -78,6 +78,13 @@ func parseControl(lines []string) control {
 	for member := range field.Members(lines) {
 		name, argument, has := directive(member)
 		c.any = true
+		// What is no directive, such as "private; max-age=60", must not be read as permission.
+		if end := strings.IndexAny(name, "; \t"); end >= 0 {
+			c.private = c.private || is(name[:end], "private")
+			c.noStore = c.noStore || is(name[:end], "no-store")
+			c.noCache = c.noCache || is(name[:end], "no-cache")
+			continue
+		}
 		switch {
 		case is(name, "public"):
 			c.public = true

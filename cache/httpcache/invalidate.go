@@ -26,9 +26,10 @@ var (
 
 func (h *handler) write(w http.ResponseWriter, r *http.Request) {
 	h.c.counters.Here().bypassed.Add(1)
-	inner := &writer{c: h.c, r: r, fwd: "method"}
+	inner, own := &writer{c: h.c, r: r, fwd: "method"}, lent(r) // it purges r's URL, whatever the handler makes of it
+	defer rw.CopyBack(r, own)
 	inner.Wrap(w, inner)
-	inner.Serve(inner, h.next, r)
+	inner.Serve(inner, h.next, own)
 }
 
 // bypass lets the handler answer, untouched.

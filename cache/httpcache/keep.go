@@ -195,7 +195,7 @@ func (rec *recorder) confirm() {
 	if why == storable {
 		c.counters.Here().stored.Add(1)
 	}
-	if o == rec.f.o {
+	if o == rec.f.o && why == storable && !fresh.personal { // else it is for whoever asked
 		rec.decide(outcome{o: fresh})
 	} else {
 		rec.decide(outcome{})

@@ -20,15 +20,26 @@ func (h *handler) lead(w http.ResponseWriter, r, whole *http.Request, q asked, f
 	inner := whole
 	if l != nil {
 		inner = rec.share(l)
-		defer func() {
-			rw.CopyBack(whole, inner)
-			rw.CopyBack(r, inner)
-		}()
-	} else if whole != r {
-		defer func() { rw.CopyBack(r, inner) }()
 	}
+	inner = lent(inner)
+	defer func() {
+		rw.CopyBack(whole, inner)
+		rw.CopyBack(r, inner)
+	}()
 	defer func() { rec.count(c.counters.Here()) }() // also of what panics
 	rec.run(rec.conditional(inner))
+}
+
+// lent is r for a handler. What it changes in place, as middleware does that takes Authorization
+// off, must not change what is decided by: whether the answer may be shared, and with whom.
+func lent(r *http.Request) *http.Request {
+	inner := r.WithContext(r.Context())
+	inner.Header = r.Header.Clone()
+	if r.URL != nil {
+		u := *r.URL
+		inner.URL = &u
+	}
+	return inner
 }
 
 func (rec *recorder) count(n *counters) {
@@ -155,7 +166,7 @@ func (h *handler) refresh(r *http.Request, f found, full string) {
 				c.counters.Here().refreshes.Add(1)
 			}
 		}()
-		rec.run(rec.conditional(r))
+		rec.run(rec.conditional(lent(r)))
 	}()
 }
 

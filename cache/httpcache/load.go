@@ -211,13 +211,13 @@ func (h *handler) follow(w http.ResponseWriter, whole *http.Request, q *asked, f
 	if out.o == nil {
 		return false
 	}
-	usable := true
+	usable := !c.tags.Gone(out.o.born, out.o.slots) // a purge that is over is not gone behind
 	if out.rule != nil {
 		var scratch [512]byte
 		mine := out.rule.appendVariant(append(scratch[:0], f.full[:f.baseLen]...), whole.Header)
-		usable = string(mine) == out.o.full
+		usable = usable && string(mine) == out.o.full
 	} else if f.rule != nil {
-		usable = out.o.full == f.full[:f.baseLen] || out.o.full == f.full
+		usable = usable && (out.o.full == f.full[:f.baseLen] || out.o.full == f.full)
 	}
 	if out.body == nil {
 		if usable {

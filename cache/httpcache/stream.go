@@ -39,6 +39,8 @@ type reader struct {
 	late  bool // took nothing for too long
 }
 
+const pieceSize = 32 << 10 // of one Write to a reader
+
 const slowest = 10 * time.Second // without taking anything, before a reader is cut
 
 var (
@@ -289,11 +291,13 @@ func (s *stream) copyTo(ctx context.Context, rd *reader) error {
 		if len(p) == 0 && !flush {
 			return nil
 		}
-		if len(p) > 0 {
-			if _, err := rd.w.Write(p); err != nil {
+		for len(p) > 0 { // in pieces, by which a slow reader shows that it reads
+			n := min(len(p), pieceSize)
+			if _, err := rd.w.Write(p[:n]); err != nil {
 				return err
 			}
-			s.took(rd, len(p))
+			s.took(rd, n)
+			p = p[n:]
 		}
 		if flush {
 			_ = http.NewResponseController(rd.w).Flush()
