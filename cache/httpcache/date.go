@@ -76,5 +76,5 @@ func sameShape(v, layout string) bool {
 	return true
 }
 
-// sameDay is used where a date is compared as a validator: to the second.
+// sameSecond compares dates as validators: they have no fractions.
 func sameSecond(a, b time.Time) bool { return a.Unix() == b.Unix() }

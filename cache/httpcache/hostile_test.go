@@ -72,7 +72,7 @@ func TestUsersApart_APrivate304(t *testing.T) {
 	time.Sleep(200 * time.Millisecond)
 	close(goOn)
 	wg.Wait()
-	if u := bob.Header().Get("X-User"); u == "alice" {
+	if u := bob.Result().Header.Get("X-User"); u != "bob" {
 		t.Errorf("bob got X-User %q, calls %d", u, n.Load())
 	}
 }

@@ -27,7 +27,8 @@ func (h *handler) lead(w http.ResponseWriter, r, whole *http.Request, q asked, f
 		rw.CopyBack(r, inner)
 	}()
 	defer func() { rec.count(c.counters.Here()) }() // also of what panics
-	rec.run(rec.conditional(inner))
+	rec.ask(inner.Header)
+	rec.run(inner)
 }
 
 // lent is r for a handler. What it changes in place, as middleware does that takes Authorization
@@ -68,28 +69,27 @@ func (rec *recorder) share(l *load) *http.Request {
 	return rec.r.WithContext(rec.ctx)
 }
 
-// conditional returns the request for the handler: with the stored validators in place of the
-// client's own conditions (V1).
-func (rec *recorder) conditional(r *http.Request) *http.Request {
+// ask puts the stored validators in place of the client's own conditions (V1), in a header that
+// is lent.
+func (rec *recorder) ask(h http.Header) {
 	o := rec.f.o
 	if o == nil || !o.hasValidator() {
-		return r
+		return
 	}
 	rec.asks = true
-	asks := new(http.Request)
-	*asks = *r
-	asks.Header = r.Header.Clone()
-	for _, name := range [...]string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"} {
-		delete(asks.Header, name)
+	for _, name := range ownConditions {
+		delete(h, name)
 	}
 	if o.etag != "" {
-		asks.Header["If-None-Match"] = []string{o.etag}
+		h["If-None-Match"] = []string{o.etag}
 	}
 	if o.lastModified != "" {
-		asks.Header["If-Modified-Since"] = []string{o.lastModified}
+		h["If-Modified-Since"] = []string{o.lastModified}
 	}
-	return asks
 }
+
+// ownConditions are what a client says about its own copy.
+var ownConditions = [...]string{"If-None-Match", "If-Modified-Since", "If-Range", "Range"}
 
 // run lets the handler answer r. A panic before the header gives way to a stored response that
 // may be served in its place (T2).
@@ -143,11 +143,13 @@ func (h *handler) refresh(r *http.Request, f found, full string) {
 	}
 	f.full = full
 	ctx, cancel := background(r.Context())
-	r = r.Clone(ctx)
+	r = r.Clone(ctx) // it outlives the request
 	r.Method, r.Body, r.ContentLength = http.MethodGet, http.NoBody, 0
-	for _, name := range [...]string{"If-None-Match", "If-Modified-Since", "If-Range", "Range", "Cache-Control", "Pragma"} {
+	for _, name := range ownConditions {
 		delete(r.Header, name)
 	}
+	delete(r.Header, "Cache-Control")
+	delete(r.Header, "Pragma")
 	go func() {
 		defer cancel()
 		defer o.behind.Store(false)
@@ -166,7 +168,9 @@ func (h *handler) refresh(r *http.Request, f found, full string) {
 				c.counters.Here().refreshes.Add(1)
 			}
 		}()
-		rec.run(rec.conditional(lent(r)))
+		inner := lent(r)
+		rec.ask(inner.Header)
+		rec.run(inner)
 	}()
 }
 

@@ -3,6 +3,7 @@ package httpcache_test
 import (
 	"bytes"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -223,4 +224,28 @@ func TestW2_MaxVariants(t *testing.T) {
 		s.get("X: 2")
 		s.want(4, "the one that left")
 	})
+}
+
+// Outer layers name the route by Pattern, also when the handler was asked conditionally.
+func TestV1_ThePatternComesBack(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /a", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-cache")
+		w.Header().Set("Etag", `"1"`)
+		if r.Header.Get("If-None-Match") != "" {
+			w.WriteHeader(http.StatusNotModified)
+		}
+	})
+	c, err := httpcache.New(httpcache.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := c.Handler(mux)
+	for i := range 2 { // the second asks with the stored tag
+		r := request("GET", "http://example.com/a")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if r.Pattern != "GET /a" {
+			t.Errorf("request %d: Pattern is %q", i, r.Pattern)
+		}
+	}
 }
