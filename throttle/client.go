@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/hotpath-go/hotpath/internal/field"
 	"github.com/hotpath-go/hotpath/internal/rw"
 )
 
@@ -218,7 +219,7 @@ func skipSpace(s string) string { return strings.TrimLeft(s, " \t") }
 // token returns the token (RFC 9110 section 5.6.2) that s begins with.
 func token(s string) string {
 	for i := range len(s) {
-		if c := s[i]; !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+		if !field.IsTokenByte(s[i]) {
 			return s[:i]
 		}
 	}

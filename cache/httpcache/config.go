@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/internal/field"
 )
 
 // Config of a Cache. The zero value is a shared cache by RFC 9111: 64 MiB, which stores only
@@ -127,7 +128,7 @@ func (cfg Config) withDefaults() (Config, error) {
 		fields []string
 	}{{"Targets", cfg.Targets}, {"GroupHeaders", cfg.GroupHeaders}} {
 		for i, name := range list.fields {
-			if !isToken(name) {
+			if !field.IsToken(name) {
 				bad(fmt.Sprintf("%s[%d]", list.name, i), fmt.Sprintf("%q", name), "not a field name")
 			}
 		}

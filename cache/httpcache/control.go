@@ -131,7 +131,7 @@ func is(name, want string) bool {
 // then the directive holds for the whole response.
 func fieldNames(argument string) (names []string) {
 	for name := range field.Members([]string{strings.Trim(argument, `"`)}) {
-		if isToken(name) {
+		if field.IsToken(name) {
 			names = append(names, name)
 		}
 	}
@@ -180,17 +180,6 @@ func parseWishes(lines, pragma []string) wishes {
 	return w
 }
 
-// isToken reports whether s is a token (RFC 9110 section 5.6.2).
-func isToken(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if !isAlpha(c) && !('0' <= c && c <= '9') && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
-}
-
 func isAlpha(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
 // isStructuredToken reports whether s is a token of structured fields (RFC 9651 section 3.3.4).
@@ -198,7 +187,7 @@ func isStructuredToken(s string) bool {
 	if s == "" || !isAlpha(s[0]) && s[0] != '*' {
 		return false
 	}
-	return isToken(strings.Map(func(r rune) rune {
+	return field.IsToken(strings.Map(func(r rune) rune {
 		if r == ':' || r == '/' {
 			return 'a'
 		}

@@ -2,6 +2,8 @@ package httpcache
 
 import (
 	"strings"
+
+	"github.com/hotpath-go/hotpath/internal/field"
 )
 
 // Structured fields as far as caches need them: the dictionary of a targeted field (RFC 9213
@@ -181,11 +183,10 @@ func (s *scanner) member() (item, bool) {
 		return s.bare()
 	}
 	for {
-		spaces := s.while(func(c byte) bool { return c == ' ' })
+		s.while(func(c byte) bool { return c == ' ' })
 		if s.take(')') {
 			return item{kind: 'l'}, true
 		}
-		_ = spaces
 		if _, ok := s.bare(); !ok || !s.params() {
 			return item{}, false
 		}
@@ -212,7 +213,7 @@ func (s *scanner) bare() (item, bool) {
 		s.rest = s.rest[2:]
 		return item{kind: 'b', yes: yes}, true
 	case c == '*' || isAlpha(c):
-		text := s.while(func(c byte) bool { return c == ':' || c == '/' || isToken(string(c)) })
+		text := s.while(func(c byte) bool { return c == ':' || c == '/' || field.IsTokenByte(c) })
 		return item{kind: 't', text: text}, true
 	case c == ':':
 		end := strings.IndexByte(s.rest[1:], ':')

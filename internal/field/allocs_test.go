@@ -12,7 +12,7 @@ import (
 func TestAllocs_Lists(t *testing.T) {
 	lines := []string{`a, "b,c"`, "close"}
 	h := http.Header{"Trailer": {"X-Sum"}, "Accept-Ranges": {"bytes"}}
-	weights, control := []string{"gzip, br;q=0.5", "*;q=0"}, []string{`private="x, y", max-age=1`}
+	weights := []string{"gzip, br;q=0.5", "*;q=0"}
 	tags := http.Header{"If-Match": {`"a", W/"b"`}, "Vary": {"accept-encoding"}, "Cache-Control": {"public, max-age=1"}}
 	for name, f := range map[string]func(){
 		"Members": func() {
@@ -23,10 +23,6 @@ func TestAllocs_Lists(t *testing.T) {
 		"DropDigests": func() { field.DropDigests(h) },
 		"Weighted": func() {
 			for range field.Weighted(weights) {
-			}
-		},
-		"Directives": func() {
-			for range field.Directives(control) {
 			}
 		},
 		"ETags": func() {
