@@ -159,6 +159,37 @@ func TestH2_OtherRefusals(t *testing.T) {
 }
 
 // H3, H4: the fields, in the state that they describe.
+// H3: in seconds, rounded up, at least 1, for the very request that was refused; never is not said.
+func TestH3_RetryAfter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, tc := range []struct {
+			rate  throttle.Rate
+			burst int64
+			cost  int64
+			want  string
+		}{
+			{throttle.Per(1, 2*time.Second), 5, 1, "2"},
+			{throttle.Per(1, 2*time.Second), 5, 3, "6"},            // of this request, not the next token
+			{throttle.Per(1, 1500*time.Millisecond), 5, 1, "2"},    // up
+			{throttle.Per(1_000, time.Second), 5, 1, "1"},          // 1 ms
+			{throttle.Per(1, 2*time.Second), 5, 6, ""},             // more than there can be
+			{throttle.Per(1, time.Second), 5, 2, "2"},              // exactly
+			{throttle.Rate{N: 1, Per: time.Second + 1}, 5, 2, "3"}, // a nanosecond more
+			{throttle.Rate{N: 1, Per: time.Hour}, 5, 5, "18000"},   // hours
+		} {
+			cost := int64(5)
+			l := mustNew(t, throttle.Config{Rate: tc.rate, Burst: tc.burst, Cost: func(*http.Request) int64 { return cost }})
+			h := l.Handler(nothing)
+			serve(h, request()) // empties it
+			cost = tc.cost
+			w := serve(h, request())
+			if got := w.Header().Get("Retry-After"); w.Code != http.StatusTooManyRequests || got != tc.want {
+				t.Errorf("%v, cost %d: %d, Retry-After %q, want %q", tc.rate, tc.cost, w.Code, got, tc.want)
+			}
+		}
+	})
+}
+
 func TestH4_Fields(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := throttle.Config{Policies: []throttle.Policy{

@@ -145,3 +145,36 @@ func TestW3_WhoLeavesWasNotDenied(t *testing.T) {
 		}
 	})
 }
+
+// What is taken between the two passes of a change comes along: here at the last slot that the
+// first of them looks at.
+func TestR1_TakenBetweenThePasses(t *testing.T) {
+	now, reads := int64(1), 0
+	l := mustNew(t, Config{Rate: Per(10, time.Hour), Capacity: 64})
+	key, table := KeyOf("k"), l.state.Load().policies[0].table
+	l.clock.fake = func() int64 { return now }
+	if !l.Take(t.Context(), key, 2).Allowed {
+		t.Fatal("a new key is not full")
+	}
+	l.clock.fake = func() int64 {
+		if reads++; reads == len(table.sets)*setSize {
+			l.Take(t.Context(), key, 5)
+		}
+		return now
+	}
+	if err := l.Reconfigure(Config{Rate: Per(10, time.Hour), Capacity: 128}); err != nil {
+		t.Fatal(err)
+	}
+	if left := l.Peek(t.Context(), key, 0).Remaining; left != 3 {
+		t.Errorf("%d of 10 tokens are left after 2 and 5 were taken", left)
+	}
+}
+
+// A word that would look claimed would be waited for, for ever.
+func TestM1_NoWordLooksClaimed(t *testing.T) {
+	for debt := range uint64(3) {
+		if add(claimed-1, debt) == claimed {
+			t.Errorf("a debt of %d makes a word that looks claimed", debt)
+		}
+	}
+}
