@@ -66,7 +66,10 @@ func loadOne(ctx context.Context, o Options, stdout io.Writer) error {
 	}
 	p := newPhase(r, Counters{}, Counters{}, 0)
 	if o.json {
-		return writeJSON(stdout, p)
+		if err := writeJSON(stdout, loadReport{PhaseReport: p}); err != nil {
+			return err
+		}
+		return failures(r)
 	}
 	rows := [][]string{{"", "", "actions", "p50 ms", "p95 ms", "p99 ms", "max ms"}}
 	for _, kind := range append([]string{allKinds, reads}, r.Kinds()...) {
@@ -81,10 +84,23 @@ func loadOne(ctx context.Context, o Options, stdout io.Writer) error {
 	if p.Invalid != "" {
 		fmt.Fprintln(stdout, p.Invalid)
 	}
-	if r.Failed() > 0 {
-		return fmt.Errorf("%d actions failed (%s), the first: %w", r.Failed(), causes(r.Failures), r.FirstErr)
+	return failures(r)
+}
+
+// A loadReport is a phase of a server that cannot be asked: what only it knows is null.
+type loadReport struct {
+	PhaseReport
+	Queries    *float64 `json:"queries_per_action"`
+	Rows       *float64 `json:"rows_per_action"`
+	Allocs     *float64 `json:"allocs_per_action"`
+	AllocBytes *float64 `json:"alloc_bytes_per_action"`
+}
+
+func failures(r *load.Result) error {
+	if r.Failed() == 0 {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%d actions failed (%s), the first: %w", r.Failed(), causes(r.Failures), r.FirstErr)
 }
 
 func causes(failures map[string]int) string {
@@ -97,16 +113,22 @@ func causes(failures map[string]int) string {
 }
 
 func verify(ctx context.Context, o Options, stdout io.Writer) error {
-	return withData(ctx, o, func(dir, seeded string) error {
+	var c Checks
+	err := withData(ctx, o, func(dir, seeded string) error {
 		d := newDriver(o, dir, seeded, 2, 20*time.Second)
-		if err := d.check(ctx); err != nil {
-			return err
-		}
-		c := d.report.Checks
-		fmt.Fprintf(stdout, "%s of %s answers equal, database digests equal, old prices %d of %s reads beside %s writes\n",
-			group(float64(c.Compared)), group(float64(c.Of)), c.Stale.Stale, group(float64(c.Stale.Reads)), group(float64(c.Stale.Writes)))
-		return nil
+		err := d.check(ctx)
+		c = d.report.Checks
+		return err
 	})
+	if err != nil {
+		return err
+	}
+	if o.json {
+		return writeJSON(stdout, c)
+	}
+	_, err = fmt.Fprintf(stdout, "%s of %s answers equal, database digests equal, old prices %d of %s reads beside %s writes\n",
+		group(float64(c.Compared)), group(float64(c.Of)), c.Stale.Stale, group(float64(c.Stale.Reads)), group(float64(c.Stale.Writes)))
+	return err
 }
 
 func newDriver(o Options, dir, seeded string, steps int, estimate time.Duration) *drive {
@@ -139,8 +161,8 @@ func (d *drive) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	checks.Compared = compared
-	if d.o.variants[0] == "before" && len(d.o.variants) > 1 && d.o.checks > verifyActionsBefore {
+	checks.Compared, checks.Of = compared, compared
+	if d.o.variants[0] == "before" && compared > verifyActionsBefore {
 		checks.ComparedBefore = verifyActionsBefore
 	}
 	d.progress.Done(fmt.Sprintf("%s of %s equal", group(float64(compared)), group(float64(d.o.checks))))
@@ -165,6 +187,9 @@ func (d *drive) check(ctx context.Context) error {
 
 // demo is the demonstration: checks first, then interleaved rounds, then the report.
 func demo(ctx context.Context, o Options, stdout io.Writer) error {
+	if err := canPublish(o); err != nil {
+		return err
+	}
 	n := len(o.variants)
 	fmt.Fprintf(o.terminal, "hotpath shop: one service, written %d times\n", n)
 	steps, estimate := 4+o.rounds*n, 14*time.Second+2*o.length+time.Duration(o.rounds*n)*(o.length*3/2+500*time.Millisecond)
@@ -260,6 +285,30 @@ func (d *drive) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// canPublish finds before the run what would else be found after it.
+func canPublish(o Options) error {
+	if o.readme != "" {
+		text, err := os.ReadFile(o.readme)
+		if err != nil {
+			return err
+		}
+		if _, _, err := aroundMarkers(o.readme, string(text)); err != nil {
+			return err
+		}
+	}
+	if o.dir == "" {
+		return nil
+	}
+	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(o.dir, ".writable-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
 // publish prints and writes the report, and says whether the run failed.
 func (d *drive) publish(stdout io.Writer) error {
 	r, o := d.report, d.o
@@ -267,8 +316,8 @@ func (d *drive) publish(stdout io.Writer) error {
 		if err := writeJSON(stdout, r); err != nil {
 			return err
 		}
-	} else {
-		fmt.Fprint(stdout, r.Text())
+	} else if _, err := fmt.Fprint(stdout, r.Text()); err != nil {
+		return err
 	}
 	if o.dir != "" {
 		dir, err := r.Write(o.dir)

@@ -149,14 +149,14 @@ func (d *drive) rounds(ctx context.Context, all []*side) error {
 	for round := range d.o.rounds {
 		for _, s := range all {
 			d.progress.Next("round %d of %d: %s, %.4g actions/s", round+1, d.o.rounds, s.Name, s.rate)
-			open, result, err := d.phase(ctx, s, func(ctx context.Context) (*load.Result, error) {
+			open, result, err := d.phase(ctx, s, 2*round, func(ctx context.Context) (*load.Result, error) {
 				return load.Open(ctx, load.Plan{Rate: s.rate, For: d.o.length, Seed: d.o.seed + uint64(round)}, s.next)
 			})
 			if err != nil {
 				return err
 			}
 			s.opens = append(s.opens, result)
-			saturated, _, err := d.phase(ctx, s, func(ctx context.Context) (*load.Result, error) {
+			saturated, _, err := d.phase(ctx, s, 2*round+1, func(ctx context.Context) (*load.Result, error) {
 				ctx, cancel := context.WithTimeout(ctx, d.o.length/2)
 				defer cancel()
 				return load.Closed(ctx, saturating, 0, s.next)
@@ -175,12 +175,14 @@ func (d *drive) rounds(ctx context.Context, all []*side) error {
 	return nil
 }
 
-// phase measures one load on one side, with the probe beside it, and rests.
-func (d *drive) phase(ctx context.Context, s *side, run func(ctx context.Context) (*load.Result, error)) (PhaseReport, *load.Result, error) {
+// phase measures one load on one side, with the probe beside it, and rests. Every side begins the
+// phase of a number with the same actions, however many it got through in those before.
+func (d *drive) phase(ctx context.Context, s *side, number int, run func(ctx context.Context) (*load.Result, error)) (PhaseReport, *load.Result, error) {
 	before, err := s.ask(ctx, "counters")
 	if err != nil {
 		return PhaseReport{}, nil, err
 	}
+	s.actions = NewWorkload(d.o.products, d.o.seed+2+uint64(number)) // the warm-up had d.o.seed+1
 	wasProbed := s.probe.counts()
 	stop := s.probe.Watch(ctx)
 	r, err := run(ctx)

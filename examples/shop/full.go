@@ -132,14 +132,17 @@ func (d *drive) ablationRow(ctx context.Context, s *side, on Switches) (Ablation
 	if _, err := load.Closed(ctx, saturating, n, s.next); err != nil {
 		return AblationRow{}, err
 	}
-	for range d.o.rounds {
-		p, _, err := d.phase(ctx, s, func(ctx context.Context) (*load.Result, error) {
+	for round := range d.o.rounds {
+		p, _, err := d.phase(ctx, s, round, func(ctx context.Context) (*load.Result, error) {
 			ctx, cancel := context.WithTimeout(ctx, d.o.length/2)
 			defer cancel()
 			return load.Closed(ctx, saturating, 0, s.next)
 		})
 		if err != nil {
 			return AblationRow{}, err
+		}
+		if p.wrong() > 0 || p.Unexplained != 0 { // figures of wrong answers are none
+			return AblationRow{}, fmt.Errorf("after with %s: %d wrong answers, %+d requests that nobody sent, the first: %s", on, p.wrong(), p.Unexplained, p.FirstFailure)
 		}
 		s.report.Rounds = append(s.report.Rounds, RoundReport{Saturated: p})
 	}

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,6 +67,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
 		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, httpcache, compress, throttle`},
 		{[]string{"-with", "cache", "-without", "cache"}, "give one of them"},
+		{[]string{"verify", "-variants", "after"}, `-variants is "after": must be at least two`},
 		{[]string{"verify", "now"}, `arguments are ["now"]`},
 	} {
 		code, stdout, stderr, left := shell(t, t.Context(), tc.args...)
@@ -123,6 +126,38 @@ func TestServe(t *testing.T) {
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {
 		t.Errorf("left %v", left)
+	}
+}
+
+// What cannot be known is null, and failures fail the command in whatever form it prints.
+func TestLoad_JSON(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) }))
+	defer server.Close()
+	code, text, stderr, _ := shell(t, t.Context(), "load", "-json", "-url", server.URL, "-products", "96", "-d", "200ms", "-rate", "100")
+	if code != exitFailed || !strings.Contains(stderr, "actions failed (status ") {
+		t.Errorf("exit %d, %s", code, stderr)
+	}
+	var report map[string]any
+	if err := json.Unmarshal([]byte(text), &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"queries_per_action", "rows_per_action", "cpu_us_per_action", "allocs_per_action", "alloc_bytes_per_action"} {
+		if v, there := report[name]; !there || v != nil {
+			t.Errorf("%s is %v (there: %v), want null", name, v, there)
+		}
+	}
+}
+
+// Where the report can go is looked at before the run.
+func TestDemo_LooksWhereItWrites(t *testing.T) {
+	readme := filepath.Join(t.TempDir(), "README.md")
+	if err := os.WriteFile(readme, []byte("no markers"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-o", filepath.Join(readme, "report")}, {"-o", "", "-readme", readme}} {
+		if code, stdout, stderr, left := shell(t, t.Context(), args...); code != exitFailed || stdout != "" || strings.Count(stderr, "\n") != 1 || left != nil {
+			t.Errorf("%q: exit %d, %q, %q, left %v", args, code, stdout, stderr, left)
+		}
 	}
 }
 

@@ -145,10 +145,19 @@ func (r *Report) UpdateReadme(file string) error {
 	if err != nil {
 		return err
 	}
-	head, rest, begun := strings.Cut(string(text), readmeBegin)
-	_, tail, ended := strings.Cut(rest, readmeEnd)
-	if !begun || !ended {
-		return fmt.Errorf("%s: no %s followed by %s", file, readmeBegin, readmeEnd)
+	head, tail, err := aroundMarkers(file, string(text))
+	if err != nil {
+		return err
 	}
 	return os.WriteFile(file, []byte(head+readmeBegin+"\n```text\n"+r.Text()+"```\n"+readmeEnd+tail), 0o644)
+}
+
+// aroundMarkers returns what stands before and behind the one pair of markers.
+func aroundMarkers(file, text string) (head, tail string, err error) {
+	head, rest, begun := strings.Cut(text, readmeBegin)
+	_, tail, ended := strings.Cut(rest, readmeEnd)
+	if !begun || !ended || strings.Count(text, readmeBegin) > 1 || strings.Count(text, readmeEnd) > 1 {
+		return "", "", fmt.Errorf("%s: must have %s followed by %s, once", file, readmeBegin, readmeEnd)
+	}
+	return head, tail, nil
 }

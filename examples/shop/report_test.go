@@ -111,7 +111,7 @@ func TestReport_OfOneVariant(t *testing.T) {
 
 func TestReadme_NeedsItsMarkers(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "README.md")
-	for _, text := range []string{"", readmeBegin, readmeEnd + readmeBegin} {
+	for _, text := range []string{"", readmeBegin, readmeEnd + readmeBegin, strings.Repeat(readmeBegin+readmeEnd, 2)} {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -242,6 +242,33 @@ func TestR5_FailuresAreNoThroughput(t *testing.T) {
 	}
 }
 
+// Every side does the same in the same phase, however far it came in the one before.
+func TestR3_PhasesBeginAlike(t *testing.T) {
+	d := testDrive(t, Options{})
+	drawn := map[string][]string{}
+	for i, s := range d.testSides(t, "tuned", "after") {
+		for number, n := range []int{3 + 20*i, 10} {
+			_, _, err := d.phase(t.Context(), s, number, func(context.Context) (*load.Result, error) {
+				for range n {
+					a := s.actions.Next()
+					if number == 1 {
+						drawn[s.Name] = append(drawn[s.Name], fmt.Sprint(a))
+					}
+				}
+				return load.Closed(t.Context(), 1, 1, func(int) load.Action {
+					return load.Action{Kind: "none", Do: func(context.Context, *load.Client) error { return nil }}
+				})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if a, b := drawn["tuned"], drawn["after"]; len(a) != 10 || !slices.Equal(a, b) {
+		t.Errorf("tuned did\n%q\nand after\n%q", a, b)
+	}
+}
+
 func TestR6_WarmUpIsByCount(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]int{"before": 30, "tuned": 500, "after": 10_000, "peers": 10_000, ristrettoName: 10_000} {

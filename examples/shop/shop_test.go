@@ -214,6 +214,20 @@ func TestR8_VariantsAreAlike(t *testing.T) {
 	}
 }
 
+// What only one shop answers is not compared, and is not said to be.
+func TestR8_OneShopIsNotCompared(t *testing.T) {
+	t.Parallel()
+	before, tuned := shop(t, "before", nil).Target(), shop(t, "tuned", nil).Target()
+	for _, tc := range []struct {
+		shops         []Target
+		actions, want int
+	}{{[]Target{tuned}, 20, 0}, {[]Target{before, tuned}, verifyActionsBefore + 20, verifyActionsBefore}} {
+		if n, err := verifyAlike(t.Context(), tc.shops, testProducts, 3, tc.actions); n != tc.want || err != nil {
+			t.Errorf("%d shops, %d actions: %d were compared, want %d: %v", len(tc.shops), tc.actions, n, tc.want, err)
+		}
+	}
+}
+
 // spoilt stands around a right variant and makes it wrong.
 func spoilt(t *testing.T, spoil func(next http.Handler) http.Handler) Target {
 	v := shop(t, "after", Switches{"cache": true}) // plain bodies, to be spoilt

@@ -103,9 +103,12 @@ func (r *Report) machine() string {
 // notes are the sentences below the table.
 func (r *Report) notes() (lines []string) {
 	c := r.Checks
-	compared := fmt.Sprintf("%s of %s", group(float64(c.Compared)), group(float64(c.Of)))
+	compared := fmt.Sprintf("equal %s of %s", group(float64(c.Compared)), group(float64(c.Of)))
 	if c.ComparedBefore > 0 {
 		compared += fmt.Sprintf(" (before: %d)", c.ComparedBefore)
+	}
+	if c.Of == 0 {
+		compared = "not compared: there is one variant"
 	}
 	lag := 0.0
 	for _, v := range r.Variants {
@@ -113,7 +116,7 @@ func (r *Report) notes() (lines []string) {
 			lag = math.Max(lag, round.Open.LagP99)
 		}
 	}
-	lines = append(lines, fmt.Sprintf("checked   answers equal %s, old prices %s of %s reads, generator lag p99 %.2f ms%s",
+	lines = append(lines, fmt.Sprintf("checked   answers %s, old prices %s of %s reads, generator lag p99 %.2f ms%s",
 		compared, group(float64(c.Stale.Stale)), group(float64(c.Stale.Reads)), lag, r.Host.foreign()))
 	for _, failed := range c.Failed {
 		lines = append(lines, "FAILED    "+failed)
