@@ -2,19 +2,11 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net/url"
 	"os"
-	"path/filepath"
-	"slices"
-	"sort"
 	"strings"
 	"time"
-
-	"github.com/hotpath-go/hotpath/examples/internal/load"
 )
 
 // withData makes the data in a directory of its own, which is gone when f has returned.
@@ -46,70 +38,6 @@ func serve(ctx context.Context, o Options, stdout io.Writer) error {
 		<-ctx.Done()
 		return nil
 	})
-}
-
-// loadOne loads a shop that is served elsewhere, and prints what was seen.
-func loadOne(ctx context.Context, o Options, stdout io.Writer) error {
-	target, err := url.Parse(o.url)
-	if err != nil {
-		return err
-	}
-	if o.rate == 0 {
-		o.rate = defaultRate
-	}
-	s := &side{
-		Child: &Child{Target: Target{Name: o.variant, Addr: target.Host}}, actions: NewWorkload(o.products, o.seed), docs: NewDocuments(o.products),
-	}
-	r, err := load.Open(ctx, load.Plan{Rate: o.rate, For: o.length, Seed: o.seed}, s.next)
-	if err != nil {
-		return err
-	}
-	p := newPhase(r, Counters{}, Counters{}, 0)
-	if o.json {
-		if err := writeJSON(stdout, loadReport{PhaseReport: p}); err != nil {
-			return err
-		}
-		return failures(r)
-	}
-	rows := [][]string{{"", "", "actions", "p50 ms", "p95 ms", "p99 ms", "max ms"}}
-	for _, kind := range append([]string{allKinds, reads}, r.Kinds()...) {
-		k := p.Kinds[kind]
-		rows = append(rows, []string{kind, "", group(float64(k.Count)), millis(k.P50), millis(k.P95), millis(k.P99), millis(k.Max)})
-	}
-	for _, line := range align(rows) {
-		fmt.Fprintln(stdout, line)
-	}
-	fmt.Fprintf(stdout, "\noffered %.4g actions/s, done %s, generator lag p99 %.2f ms, %s requests, %s bytes in, %s out\n",
-		o.rate, group(float64(p.Done)), p.LagP99, group(float64(r.Requests)), group(float64(r.In)), group(float64(r.Out)))
-	if p.Invalid != "" {
-		fmt.Fprintln(stdout, p.Invalid)
-	}
-	return failures(r)
-}
-
-// A loadReport is a phase of a server that cannot be asked: what only it knows is null.
-type loadReport struct {
-	PhaseReport
-	Queries    *float64 `json:"queries_per_action"`
-	Rows       *float64 `json:"rows_per_action"`
-	Allocs     *float64 `json:"allocs_per_action"`
-	AllocBytes *float64 `json:"alloc_bytes_per_action"`
-}
-
-func failures(r *load.Result) error {
-	if r.Failed() == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d actions failed (%s), the first: %w", r.Failed(), causes(r.Failures), r.FirstErr)
-}
-
-func causes(failures map[string]int) string {
-	var list []string
-	for cause, n := range failures {
-		list = append(list, fmt.Sprintf("%s %d", cause, n))
-	}
-	sort.Strings(list)
-	return strings.Join(list, ", ")
 }
 
 func verify(ctx context.Context, o Options, stdout io.Writer) error {
@@ -283,69 +211,6 @@ func (d *drive) run(ctx context.Context) error {
 	d.report.exact(d.o)
 	d.report.judge()
 	return ctx.Err()
-}
-
-// canPublish finds before the run what would else be found after it.
-func canPublish(o Options) error {
-	if o.readme != "" {
-		text, err := os.ReadFile(o.readme)
-		if err != nil {
-			return err
-		}
-		if _, _, err := aroundMarkers(o.readme, string(text)); err != nil {
-			return err
-		}
-	}
-	if o.dir == "" {
-		return nil
-	}
-	if err := os.MkdirAll(o.dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(o.dir, ".writable-*")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
-}
-
-// publish prints and writes the report, and says whether the run failed.
-func (d *drive) publish(stdout io.Writer) error {
-	r, o := d.report, d.o
-	if o.json {
-		if err := writeJSON(stdout, r); err != nil {
-			return err
-		}
-	} else if _, err := fmt.Fprint(stdout, r.Text()); err != nil {
-		return err
-	}
-	if o.dir != "" {
-		dir, err := r.Write(o.dir)
-		if err != nil {
-			return err
-		}
-		if !o.json {
-			fmt.Fprintf(stdout, "report    %s  report.json  report.svg\n", filepath.Join(dir, "report.md"))
-		}
-	}
-	if len(r.Checks.Failed) > 0 {
-		return errors.New(strings.Join(r.Checks.Failed, "; "))
-	}
-	if o.readme != "" { // figures of a run that failed are no figures
-		if err := r.UpdateReadme(o.readme); err != nil {
-			return err
-		}
-	}
-	if o.strict && slices.ContainsFunc(r.Verdicts, func(v Verdict) bool { return v.Result == missed }) {
-		return errors.New("a goal was missed")
-	}
-	return nil
-}
-
-func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
 }
 
 // ablate measures what each layer is worth alone.
