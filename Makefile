@@ -28,7 +28,7 @@ engines: ## the tests of cache on both engines, on one and four processors, and 
 	go test $(RACE) -shuffle=on -cpu 4 ./cache -ristretto
 	GOARCH=386 CGO_ENABLED=0 go test ./cache/... ./internal/...
 
-overload: ## the scenarios of pool/bulkhead, in virtual time: two minutes without the race detector
+overload: ## the scenarios of pool/bulkhead, in virtual time: a minute, without the race detector
 	go test -run Overload ./pool/bulkhead
 
 bench: ## the benchmarks, ours beside others'
@@ -54,4 +54,4 @@ api: ## write api/*.txt anew after a meant change of an exported API
 ci: ## what the build server runs
 	@set -e; step() { start=$$(date +%s); echo; echo "#### make $$*"; $(MAKE) --no-print-directory "$$@"; \
 		echo "#### make $$*: $$(( $$(date +%s) - start )) s"; }; \
-		step lint; step test; step engines; step fuzz FUZZTIME=1000x
+		step lint; step test; step engines; step overload; step fuzz FUZZTIME=1000x
