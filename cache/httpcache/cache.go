@@ -85,6 +85,7 @@ type found struct {
 	urlEnd       int    // of full
 	baseLen      int    // of the full key of primary
 	second       bool
+	asked        uint64 // tagset's Now when it began to wait
 }
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.look(w, r, false) }

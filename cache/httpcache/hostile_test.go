@@ -2,6 +2,7 @@ package httpcache_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
@@ -163,4 +165,165 @@ func TestI1_TheHandlerRewritesTheURL(t *testing.T) {
 	s.ask("POST", "http://example.com/a")
 	s.get()
 	s.want(3, "POST did not invalidate")
+}
+
+// I4: who came before a purge gets what it waited for, and it is not stored.
+func TestI4_WhoCameBeforeAPurge(t *testing.T) {
+	for _, headerFirst := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			goOn := make(chan struct{})
+			s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Cache-Control", "max-age=60")
+				if headerFirst {
+					_ = http.NewResponseController(w).Flush()
+				}
+				<-goOn
+				_, _ = io.WriteString(w, "v1")
+			})
+			bodies := make(chan string, 2)
+			for range 2 {
+				go func() { bodies <- s.get().Body.String() }()
+				synctest.Wait()
+			}
+			if err := s.Purge("http://example.com/a"); err != nil {
+				t.Fatal(err)
+			}
+			close(goOn)
+			if a, b := <-bodies, <-bodies; a != "v1" || b != "v1" {
+				t.Errorf("%q and %q", a, b)
+			}
+			s.want(1, "both came before")
+			if n := s.Stats().NotStored["purged"]; n != 1 {
+				t.Errorf("not stored for a purge: %d", n)
+			}
+			s.get()
+			s.want(2, "it was not stored")
+		})
+	}
+}
+
+// S10: trailers that nobody announced.
+func TestS10_TrailersAtTheEnd(t *testing.T) {
+	s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+	})
+	s.get()
+	s.get()
+	s.want(2, "a response with trailers")
+	if n := s.Stats().NotStored["trailer"]; n != 2 {
+		t.Errorf("not stored for trailers: %d", n)
+	}
+}
+
+// K2: what Config.Key adds cannot look like a piece of the URL, nor the reverse: a tenant must not
+// come to the page of another by asking for a longer path.
+func TestK2_TheURLIsNotTheExtra(t *testing.T) {
+	s := newSite(t, httpcache.Config{Key: func(r *http.Request) string { return r.Header.Get("Tenant") }}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = io.WriteString(w, r.URL.RequestURI()+" of "+r.Header.Get("Tenant"))
+	})
+	for _, tc := range []struct{ target, tenant string }{
+		{"/a", "b"},
+		{"/ab", ""},
+		{"/a", "?b"},
+		{"/a?b", ""},
+		{"/a?", "b"},
+		{"/", "ab"},
+		{"/a%00%00%00%01", ""},
+		{"/a", "b\x00\x00\x00\x01"},
+		{"/ab%00%00%00%01", ""},
+	} {
+		w := s.ask("GET", "http://example.com"+tc.target, "Tenant: "+tc.tenant)
+		if got := w.Body.String(); got != tc.target+" of "+tc.tenant {
+			t.Errorf("%+v got %q", tc, got)
+		}
+	}
+	s.want(9, "nine different pages")
+}
+
+// I1: another origin's URLs are not this one's to purge.
+func TestI1_OtherOriginsStay(t *testing.T) {
+	s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == "POST" {
+			w.Header().Set("Location", "http://other.example/a")
+			w.Header().Set("Content-Location", "/b")
+			w.WriteHeader(http.StatusCreated)
+			return
+		}
+		w.Header().Set("Cache-Control", "max-age=60")
+		_, _ = io.WriteString(w, r.Host)
+	})
+	for range 2 {
+		s.ask("GET", "http://other.example/a")
+		s.ask("GET", "http://example.com/b")
+		s.ask("POST", "http://example.com/c")
+	}
+	// Both times POST and our own /b, and the other origin's once.
+	s.want(2+2+1, "only what is of this origin goes")
+}
+
+// L2: what was not fresh on arrival is for whoever asked: nobody waits for another's.
+func TestL2_PersonalResponsesAreAskedForSideBySide(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inside, most := 0, 0
+		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+			inside++
+			most = max(most, inside)
+			time.Sleep(time.Second)
+			inside--
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Header().Set("Etag", `"1"`)
+			if r.Header.Get("If-None-Match") != "" {
+				w.WriteHeader(http.StatusNotModified)
+				return
+			}
+			_, _ = io.WriteString(w, "body")
+		})
+		s.get()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				if b := s.get().Body.String(); b != "body" {
+					t.Errorf("%q", b)
+				}
+			})
+		}
+		wg.Wait()
+		if most != 5 {
+			t.Errorf("%d at a time, want 5", most)
+		}
+	})
+}
+
+// B4: once the beginning is gone nobody can join any more, and who asks gets a whole answer.
+func TestB4_NobodyJoinsWithoutTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const piece = 1 << 10
+		goOn := make(chan struct{})
+		s := newSite(t, httpcache.Config{MaxEntry: 4 * piece}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			for i := range 16 {
+				_, _ = w.Write(bytes.Repeat([]byte{byte('a' + i)}, piece))
+				_ = http.NewResponseController(w).Flush()
+				if i == 10 {
+					<-goOn
+				}
+			}
+		})
+		var wg sync.WaitGroup
+		ask := func() {
+			wg.Go(func() {
+				if b := s.get().Body.Bytes(); len(b) != 16*piece || b[0] != 'a' || b[len(b)-1] != 'p' {
+					t.Errorf("%d bytes, from %q to %q", len(b), b[0], b[len(b)-1])
+				}
+			})
+			synctest.Wait()
+		}
+		ask()
+		ask() // the first is far beyond what is kept
+		close(goOn)
+		wg.Wait()
+	})
 }

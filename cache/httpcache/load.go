@@ -175,6 +175,7 @@ func (h *handler) fetch(w http.ResponseWriter, r, whole *http.Request, q asked, 
 		h.lead(w, r, whole, q, f, nil)
 		return
 	}
+	f.asked = c.tags.Now()
 	l, how, leave := c.join(whole.Context(), &f)
 	switch how {
 	case leads:
@@ -211,7 +212,7 @@ func (h *handler) follow(w http.ResponseWriter, whole *http.Request, q *asked, f
 	if out.o == nil {
 		return false
 	}
-	usable := !c.tags.Gone(out.o.born, out.o.slots) // a purge that is over is not gone behind
+	usable := f.asked <= out.o.born || !c.tags.Gone(out.o.born, out.o.slots) // I4: who came after a purge gets nothing from before
 	if out.rule != nil {
 		var scratch [512]byte
 		mine := out.rule.appendVariant(append(scratch[:0], f.full[:f.baseLen]...), whole.Header)

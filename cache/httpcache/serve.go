@@ -22,7 +22,6 @@ func (c *Cache) serve(w http.ResponseWriter, r *http.Request, q *asked, o *Objec
 				delete(h, name)
 			}
 		}
-		delete(h, "Content-Length")
 		c.counters.Here().answered304.Add(1)
 		send(w, via, http.StatusNotModified)
 		return

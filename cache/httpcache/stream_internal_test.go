@@ -1,0 +1,26 @@
+package httpcache
+
+import (
+	"net/http/httptest"
+	"testing"
+)
+
+// B4: a load that was found before its beginning went can be attached to no more after that.
+func TestB4_TheBeginningIsGone(t *testing.T) {
+	s := newStream(4, -1)
+	rd := s.attach(httptest.NewRecorder(), false)
+	for _, p := range []string{"abcd", "efgh"} {
+		if _, err := s.append(t.Context(), []byte(p)); err != nil {
+			t.Fatal(err)
+		}
+		flushed := 0
+		got, _, err := s.next(t.Context(), rd, &flushed)
+		if string(got) != p || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		s.took(rd, len(got))
+	}
+	if late := s.attach(httptest.NewRecorder(), false); late != nil {
+		t.Error("a reader was attached without the beginning")
+	}
+}
