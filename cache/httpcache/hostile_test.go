@@ -267,12 +267,13 @@ func TestI1_OtherOriginsStay(t *testing.T) {
 // L2: what was not fresh on arrival is for whoever asked: nobody waits for another's.
 func TestL2_PersonalResponsesAreAskedForSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inside, most := 0, 0
+		var inside, most atomic.Int64
 		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
-			inside++
-			most = max(most, inside)
+			if n := inside.Add(1); n > most.Load() {
+				most.Store(n)
+			}
 			time.Sleep(time.Second)
-			inside--
+			inside.Add(-1)
 			w.Header().Set("Cache-Control", "no-cache")
 			w.Header().Set("Etag", `"1"`)
 			if r.Header.Get("If-None-Match") != "" {
@@ -291,8 +292,8 @@ func TestL2_PersonalResponsesAreAskedForSideBySide(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if most != 5 {
-			t.Errorf("%d at a time, want 5", most)
+		if n := most.Load(); n != 5 {
+			t.Errorf("%d at a time, want 5", n)
 		}
 	})
 }
