@@ -170,11 +170,20 @@ func TestB4_AWeighThatIsBroken(t *testing.T) {
 	}
 }
 
+// raise makes most at least n, whoever else does so.
+func raise(most *atomic.Int32, n int32) {
+	for {
+		if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+			return
+		}
+	}
+}
+
 func TestB6_MaxRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
 		c := newCache(t, cache.Config[int, int]{MaxRefreshes: 3, TTL: time.Hour, Load: func(_ context.Context, key int) (int, error) {
-			most.Store(max(most.Load(), running.Add(1)))
+			raise(&most, running.Add(1))
 			defer running.Add(-1)
 			time.Sleep(time.Second)
 			return key, nil
@@ -264,4 +273,21 @@ type refusing struct{ cache.Store[string, int] }
 
 func (r refusing) Set(e *cache.Entry[string, int]) bool {
 	return e.Key != "refused" && r.Store.Set(e)
+}
+
+// An entry says its weight in 32 bits: what does not fit is not stored, however large the bound.
+func TestB2_HeavierThanAnEntryCanSay(t *testing.T) {
+	c := newCache(t, cache.Config[string, int]{MaxBytes: 1 << 50, Weigh: func(_ string, v int) int64 { return int64(v) << 30 }})
+	for gib, kept := range map[int]bool{1: true, 63: true, 64: false, 1 << 10: false} {
+		c.Set("a", gib)
+		if _, ok := c.Peek("a"); ok != kept {
+			t.Errorf("%d GiB: stored %v, want %v", gib, ok, kept)
+		}
+		if s := c.Stats(); kept && s.Bytes < int64(gib)<<30 {
+			t.Errorf("%d GiB are charged as %d bytes", gib, s.Bytes)
+		}
+	}
+	if s := c.Stats(); s.NotStored != 2 {
+		t.Errorf("%d were not stored, want 2", s.NotStored)
+	}
 }

@@ -79,7 +79,10 @@ func NewEntry[K comparable, V any](key K, value V, weight int64, cost, life time
 	return e
 }
 
-const weightUnit = 16 // what a small allocation is rounded up to as well
+const (
+	weightUnit = 16                                       // what a small allocation is rounded up to as well
+	maxWeight  = (math.MaxUint32 - 1) * int64(weightUnit) // nearly 64 GiB: what is heavier is not stored
+)
 
 func (e *Entry[K, V]) setWeight(n int64) {
 	e.weight = uint32(min(max(n, 0)/weightUnit, math.MaxUint32-1))

@@ -70,7 +70,7 @@ func TestG9_WithoutLoadManyAtMost16AtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
 		c := newCache(t, cache.Config[int, int]{Load: func(_ context.Context, key int) (int, error) {
-			most.Store(max(most.Load(), running.Add(1)))
+			raise(&most, running.Add(1))
 			defer running.Add(-1)
 			time.Sleep(time.Second)
 			switch key {

@@ -108,7 +108,11 @@ func (c *Cache[K, V]) newEntry(key K, v V, missing error, at, ttl time.Duration,
 		c.counters.Here().notStored.Add(1)
 		return e
 	}
-	e.setWeight(weight + min(behind, math.MaxInt64-weight))
+	if weight > maxWeight-behind {
+		c.counters.Here().notStored.Add(1)
+		return e
+	}
+	e.setWeight(weight + behind)
 	return e
 }
 

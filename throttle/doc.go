@@ -21,8 +21,8 @@
 //
 // Memory is set when the limiter is made: 21.4 bytes for each key of Capacity and policy. A key
 // that is full again needs none. There is no goroutine and no sweeper. A known key costs no lock
-// and no allocation; a request that is let in costs one, its writer, and with several policies one
-// for its fields.
+// and no allocation; a request that is let in costs one, its writer, with several policies one for
+// its fields, and with more than three one for the decision.
 //
 // A client knows when to come back: Retry-After is right for the very request, RateLimit and
 // RateLimit-Policy say what is left, and a refusal is RFC 9457 problem details.
