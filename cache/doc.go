@@ -61,7 +61,7 @@
 //
 //	                                   built in    ristrettostore    ristretto alone
 //	hits on sixteen traces                 45.6 %            40.3 %             39.5 %
-//	a hit, of the built-in engine's time        1               2.2                1.3
+//	a hit, of the built-in engine's time        1               2.4                1.4
 //	heap for a key of 13 and a value of 16    147 B             314 B              293 B
 //	goroutines at rest                          0                 2                  2
 //
