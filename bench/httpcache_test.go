@@ -134,15 +134,22 @@ func BenchmarkHTTPCacheCodedHit(b *testing.B) {
 }
 
 func BenchmarkHTTPCacheUncacheable(b *testing.B) {
-	h, _ := httpcacheOver(b, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Cache-Control"] = []string{"no-store"}
-	}))
-	w, r := &nowhere{http.Header{}}, httptest.NewRequest("GET", "/a", nil)
-	h.ServeHTTP(w, r)
-	b.ReportAllocs()
-	for b.Loop() {
-		clear(w.h)
-		h.ServeHTTP(w, r)
+	no := []string{"no-store"}
+	bare := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Header()["Cache-Control"] = no })
+	marked, _ := httpcacheOver(b, bare)
+	for _, tc := range []struct {
+		name string
+		h    http.Handler
+	}{{"bare", bare}, {"httpcache", marked}} {
+		b.Run(tc.name, func(b *testing.B) {
+			w, r := &nowhere{http.Header{}}, httptest.NewRequest("GET", "/a", nil)
+			tc.h.ServeHTTP(w, r)
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(w.h)
+				tc.h.ServeHTTP(w, r)
+			}
+		})
 	}
 }
 

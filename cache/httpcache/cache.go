@@ -23,6 +23,7 @@ type Cache struct {
 	tags    *tagset.Table
 	flights *flight.Table[Key, load]
 	started time.Time
+	usual   map[forward][]string // of Cache-Status
 
 	counters stat.Striped[counters]
 	inFlight atomic.Int64
@@ -37,7 +38,7 @@ func New(cfg Config) (*Cache, error) {
 	}
 	c := &Cache{
 		cfg: cfg, store: cfg.Store, seeds: newSeeds(), tags: tagset.New(cfg.MaxBytes),
-		flights: flight.NewTable[Key, load](), started: time.Now(),
+		flights: flight.NewTable[Key, load](), started: time.Now(), usual: usual(cfg.Name),
 	}
 	if c.store == nil {
 		if c.store, err = cache.NewStore[Key, *Object](cfg.MaxBytes, 0); err != nil {
@@ -73,6 +74,11 @@ type asked struct {
 	precondition                    bool // If-Match, If-Unmodified-Since: the handler's
 }
 
+// alike is what many ask alike, so that one answer may do for all (L4).
+func (q *asked) alike() bool {
+	return !q.head && !q.auth && !q.ranged && !q.noStore && !q.precondition
+}
+
 func (q *asked) reloads() bool { return q.noCache || q.maxAge != absent || q.minFresh != absent }
 
 // A found is what was looked up for a request.
@@ -80,10 +86,9 @@ type found struct {
 	primary, key Key
 	rule         *rule   // of the URL; nil: none
 	o            *Object // a response; nil: none that is usable
-	mark         bool
-	full         string // of key; set on a miss
-	urlEnd       int    // of full
-	baseLen      int    // of the full key of primary
+	full         string  // of key; set on a miss
+	urlEnd       int     // of full
+	baseLen      int     // of the full key of primary
 	second       bool
 	asked        uint64 // tagset's Now when it began to wait
 }
@@ -128,7 +133,10 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request, second bool) {
 	}
 	switch {
 	case o.isMark():
-		f.mark = o.until > t
+		if o.until > t && !q.onlyIfCached {
+			h.watch(w, r, whole, q, f.key, o, t)
+			return
+		}
 	case o.isResponse() && (!q.auth || o.shared) && !q.precondition:
 		f.o = o
 		how, detail := c.decide(o, &q, t)

@@ -79,7 +79,7 @@ func parseControl(lines []string) control {
 		name, argument, has := directive(member)
 		c.any = true
 		// What is no directive, such as "private; max-age=60", must not be read as permission.
-		if end := strings.IndexAny(name, "; \t"); end >= 0 {
+		if end := tokenEnd(name); end < len(name) {
 			c.private = c.private || is(name[:end], "private")
 			c.noStore = c.noStore || is(name[:end], "no-store")
 			c.noCache = c.noCache || is(name[:end], "no-cache")
@@ -121,6 +121,16 @@ func parseControl(lines []string) control {
 		}
 	}
 	return c
+}
+
+// tokenEnd is where something begins that is not of a directive's name.
+func tokenEnd(name string) int {
+	for i := range len(name) {
+		if c := name[i]; c == ';' || c == ' ' || c == '\t' {
+			return i
+		}
+	}
+	return len(name)
 }
 
 func is(name, want string) bool {

@@ -117,19 +117,6 @@ func (c *Cache) leastUsed(variants []Key) (at int) {
 	return at
 }
 
-// mark says that nobody should wait at this key for a while (L3). What others can use stays.
-func (c *Cache) mark(f *found, born uint64) {
-	t := c.now()
-	o := &Object{full: f.full, born: born, until: t + markLife}
-	c.flights.With(f.key, func(cur *load) *load {
-		e := c.store.Peek(f.key)
-		if e == nil || e.Value == f.o || e.Value.isMark() || c.tags.Gone(e.Value.born, e.Value.slots) {
-			c.store.Set(cache.NewEntry(f.key, o, o.weight(), 0, markLife))
-		}
-		return cur
-	})
-}
-
 const maxTags = 64
 
 // slots returns those of the tags of a response: of its URL and of the groups that it names.
@@ -231,7 +218,7 @@ func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Dur
 		h["Age"] = []string{age}
 	}
 	x := rec.exchange(o.status, h)
-	x.setCookie, x.trailers, x.declared = false, false, int64(len(o.body.bytes))
+	x.setCookie, x.writer, x.declared = false, nil, int64(len(o.body.bytes))
 	v := c.cfg.judge(x)
 	if get(brought, "Date") == "" {
 		for i := range header {

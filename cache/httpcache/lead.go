@@ -49,8 +49,6 @@ func (rec *recorder) count(n *counters) {
 		n.revalidated.Add(1)
 	case rec.mode == replacing:
 		n.stale.Add(1)
-	case rec.f.mark:
-		n.bypassed.Add(1)
 	default:
 		n.misses.Add(1)
 	}

@@ -286,6 +286,5 @@ func (c *Cache) stream(w http.ResponseWriter, r *http.Request, q *asked, out *ou
 // client's condition, so that is as on a cold key (V5).
 func (c *Cache) coalesces(q *asked, f *found) bool {
 	known := f.o != nil && f.o.hasValidator()
-	return c.cfg.CoalesceWait > 0 && !q.head && !q.auth && !q.ranged && !q.noStore && !q.precondition && !f.mark &&
-		(known || !q.conditional) && (f.o == nil || !f.o.personal)
+	return c.cfg.CoalesceWait > 0 && q.alike() && (known || !q.conditional) && (f.o == nil || !f.o.personal)
 }

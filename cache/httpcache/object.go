@@ -67,7 +67,6 @@ type body struct {
 }
 
 const (
-	markLife     = 10 * time.Second
 	keptWith     = 24 * time.Hour // after the last stale window, for whom a validator can bring back
 	objectWeight = 640            // Object, response, body, Variants, entry and engine
 	ruleWeight   = 320

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/internal/field"
+	"github.com/hotpath-go/hotpath/internal/rw"
 )
 
 // A reason is why a response was not stored: the detail in Cache-Status, the label in Stats.
@@ -42,13 +43,13 @@ func (why reason) String() string { return tokens[why] }
 // extension.
 type exchange struct {
 	request   *http.Request
+	auth      bool // the request had Authorization
 	noStore   bool // of the request
 	status    int
 	header    http.Header // of the response, as it leaves the handler
 	setCookie bool        // by the handler
-	trailers  bool
-	declared  int64 // Content-Length; -1: none
-	received  time.Time
+	writer    *rw.Writer  // knows of trailers; nil: there are none
+	declared  int64       // Content-Length; -1: none
 	took      time.Duration
 }
 
@@ -64,43 +65,44 @@ type verdict struct {
 func (cfg *Config) judge(x *exchange) (v verdict) {
 	h := x.header
 	v.control, v.targeted = cfg.controlOf(h)
-	c := &v.control
-	v.times = lifetimeOf(c, v.targeted, x.status, h, x.received, x.took, cfg.Heuristic)
-	v.why = func() reason {
-		switch {
-		case x.status < 200 || x.status == http.StatusPartialContent || x.status == http.StatusNotModified || x.status == http.StatusRequestedRangeNotSatisfiable:
-			return badStatus
-		case x.noStore:
-			return requestNoStore
-		case c.mustUnderstand && !understood(x.status):
-			return notUnderstood
-		case c.noStore && !c.mustUnderstand: // s5.2.2.3: who understands ignores it
-			return noStore
-		case c.private:
-			return private
-		case len(x.request.Header["Authorization"]) > 0 && !c.shared():
-			return authorization
-		case field.Has(h["Vary"], "*"):
-			return varyStar
-		case x.trailers:
-			return trailer
-		case x.declared > cfg.MaxEntry:
-			return tooLarge
-		case x.setCookie && !cfg.KeepSetCookie && !c.public && c.sMaxAge == absent:
-			return setCookie
-		}
-		if !v.allowed && !cfg.askDefault(x, &v) {
-			return noPermission
-		}
-		if v.lifetime <= v.initialAge && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
-			return expired
-		}
-		if c.noCache && len(h["Etag"]) == 0 && len(h["Last-Modified"]) == 0 {
-			return expired
-		}
-		return storable
-	}()
+	v.times = lifetimeOf(&v.control, v.targeted, x.status, h, time.Now(), x.took, cfg.Heuristic)
+	v.why = cfg.forbidden(x, &v.control)
+	validator := len(h["Etag"]) > 0 || len(h["Last-Modified"]) > 0
+	switch {
+	case v.why != storable:
+	case !v.allowed && !cfg.askDefault(x, &v):
+		v.why = noPermission
+	case !validator && (v.lifetime <= v.initialAge || v.control.noCache):
+		v.why = expired
+	}
 	return v
+}
+
+// forbidden is S2 to S11, and Set-Cookie: what forbids storing, whatever permits it.
+func (cfg *Config) forbidden(x *exchange, c *control) reason {
+	switch {
+	case x.status < 200 || x.status == http.StatusPartialContent || x.status == http.StatusNotModified || x.status == http.StatusRequestedRangeNotSatisfiable:
+		return badStatus
+	case x.noStore:
+		return requestNoStore
+	case c.mustUnderstand && !understood(x.status):
+		return notUnderstood
+	case c.noStore && !c.mustUnderstand: // s5.2.2.3: who understands ignores it
+		return noStore
+	case c.private:
+		return private
+	case x.auth && !c.shared():
+		return authorization
+	case field.Has(x.header["Vary"], "*"):
+		return varyStar
+	case x.writer != nil && x.writer.HasTrailers():
+		return trailer
+	case x.declared > cfg.MaxEntry:
+		return tooLarge
+	case x.setCookie && !cfg.KeepSetCookie && !c.public && c.sMaxAge == absent:
+		return setCookie
+	}
+	return storable
 }
 
 // shared: what permits storing the answer to a request with Authorization (s3.5).
@@ -122,7 +124,7 @@ func (cfg *Config) controlOf(h http.Header) (c control, targeted bool) {
 func (cfg *Config) askDefault(x *exchange, v *verdict) bool {
 	r := x.request
 	if cfg.DefaultTTL == nil || v.control.any || !cacheableByDefault(x.status) || x.setCookie ||
-		len(r.Header["Authorization"]) > 0 || len(r.Header["Cookie"]) > 0 {
+		x.auth || len(r.Header["Cookie"]) > 0 {
 		return false
 	}
 	ttl := cfg.DefaultTTL(r, x.status, x.header)

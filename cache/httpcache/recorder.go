@@ -108,7 +108,7 @@ func (rec *recorder) OnHeader(status int) {
 		if stale != nil && !aboutRequest(status) { // V3: another answer about the resource
 			c.remove(rec.f.key, stale)
 		}
-		if why.marks(status) && (rec.load != nil || rec.f.mark && rec.ordinary()) {
+		if why.marks(status) && rec.load != nil {
 			c.mark(&rec.f, rec.born)
 		}
 		c.counters.Here().notStored[why].Add(1)
@@ -126,16 +126,10 @@ func (rec *recorder) OnHeader(status int) {
 	rec.Send(status)
 }
 
-// ordinary requests are those that would wait, were there no mark.
-func (rec *recorder) ordinary() bool {
-	q := &rec.q
-	return !q.head && !q.auth && !q.ranged && !q.noStore && !q.precondition && !q.conditional
-}
-
 func (rec *recorder) exchange(status int, h http.Header) *exchange {
 	return &exchange{
-		request: rec.r, noStore: rec.q.noStore, status: status, header: h, setCookie: rec.before.added(h, "Set-Cookie"),
-		trailers: rec.HasTrailers(), declared: rec.Declared(), received: time.Now(), took: time.Since(rec.began),
+		request: rec.r, auth: rec.q.auth, noStore: rec.q.noStore, status: status, header: h, setCookie: rec.before.added(h, "Set-Cookie"),
+		writer: &rec.Writer, declared: rec.Declared(), took: time.Since(rec.began),
 	}
 }
 
@@ -194,8 +188,6 @@ func (rec *recorder) tell(h http.Header, f forward) {
 		f.fwd, f.status = "stale", rec.status
 	case rec.f.o != nil:
 		f.fwd = "stale"
-	case rec.f.mark:
-		f.fwd = "bypass"
 	case rec.q.auth || rec.q.precondition || rec.q.noStore:
 		f.fwd = "request"
 	case rec.f.rule != nil:

@@ -61,9 +61,42 @@ type forward struct {
 	detail    string
 }
 
+// usual renders what is said often, so that saying it costs nothing.
+func usual(name string) map[forward][]string {
+	all := map[forward][]string{}
+	for _, fwd := range [...]string{"uri-miss", "vary-miss", "stale", "bypass", "method", "request"} {
+		for _, f := range [...]forward{{fwd: fwd}, {fwd: fwd, stored: true}, {fwd: fwd, collapsed: true}} {
+			all[f] = []string{f.member(name)}
+		}
+	}
+	return all
+}
+
 // tell appends our member to Cache-Status (RFC 9211 section 2).
 func (c *Cache) tell(h http.Header, f forward, key string) {
-	member := c.cfg.Name + "; fwd=" + f.fwd
+	have := h["Cache-Status"]
+	if !c.cfg.Debug {
+		f.detail = ""
+		if line, ok := c.usual[f]; ok && len(have) == 0 {
+			h["Cache-Status"] = line
+			return
+		}
+	}
+	member := f.member(c.cfg.Name)
+	if c.cfg.Debug {
+		if key != "" {
+			member += "; key=" + quote(key)
+		}
+		if f.detail != "" {
+			member += "; detail=" + f.detail
+		}
+	}
+	h["Cache-Status"] = append(have[:len(have):len(have)], member)
+}
+
+// member is f without what only Debug may say.
+func (f forward) member(name string) string {
+	member := name + "; fwd=" + f.fwd
 	if f.status != 0 {
 		member += "; fwd-status=" + strconv.Itoa(f.status)
 	}
@@ -73,16 +106,7 @@ func (c *Cache) tell(h http.Header, f forward, key string) {
 	if f.stored {
 		member += "; stored"
 	}
-	if c.cfg.Debug {
-		if key != "" {
-			member += "; key=" + quote(key)
-		}
-		if f.detail != "" {
-			member += "; detail=" + f.detail
-		}
-	}
-	have := h["Cache-Status"]
-	h["Cache-Status"] = append(have[:len(have):len(have)], member)
+	return member
 }
 
 // quote renders a string of structured fields; what it cannot say becomes %XX.
