@@ -3,8 +3,12 @@ package httpcache_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/internal/rw"
@@ -34,8 +38,8 @@ func (o *offerer) Write(p []byte) (int, error) {
 	return o.sink.Write(p)
 }
 
-// C1, C2, C4: one encoding for a hundred hits, charged to the cache and gone with the entry.
-func TestC1_C2_C4_EncodeOnce(t *testing.T) {
+// C1: one encoding for a hundred hits, charged to the cache and gone with the entry.
+func TestC1_EncodeOnce(t *testing.T) {
 	s := newSite(t, httpcache.Config{}, says(strings.Repeat("x", 1000), "Cache-Control: max-age=600", `Etag: "1"`))
 	encodes := 0
 	hit := func(method string) *offerer {
@@ -68,6 +72,160 @@ func TestC1_C2_C4_EncodeOnce(t *testing.T) {
 	if err != nil || f == nil || o.offered.Form("y") != nil || s.Stats().Bytes != 0 {
 		t.Error("a form outlives its entry", s.Stats().Bytes)
 	}
+}
+
+// listing notes the calls in their order.
+type listing struct {
+	offerer
+	calls []string
+	body  []byte
+	head  http.Header // when it left
+}
+
+func (l *listing) Offer(v *rw.Variants) bool {
+	l.calls, l.head = append(l.calls, "offer"), l.h.Clone()
+	return l.offerer.Offer(v)
+}
+func (l *listing) WriteHeader(int) { l.calls = append(l.calls, "header") }
+func (l *listing) Write(p []byte) (int, error) {
+	l.calls, l.body = append(l.calls, "write"), p
+	return len(p), nil
+}
+
+// C2: the header map is complete, then the offer, then the header, then one Write of the very
+// slice that was offered.
+func TestC2_OrderOfAHit(t *testing.T) {
+	s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=600")
+		for range 10 { // in pieces: the hit is one
+			_, _ = w.Write([]byte(strings.Repeat("x", 1000)))
+		}
+	})
+	s.get()
+	l := &listing{offerer: offerer{sink: sink{h: http.Header{}}, t: t, encodes: new(int)}}
+	s.ServeHTTP(l, request("GET", "http://example.com/a"))
+	if got := strings.Join(l.calls, " "); got != "offer header write" {
+		t.Error(got)
+	}
+	if l.offered == nil || !l.offered.Is(l.body) || len(l.body) != 10_000 {
+		t.Error("what was written is not what was offered")
+	}
+	for _, name := range []string{"Age", "Cache-Status", "Content-Length", "Cache-Control", "Date"} {
+		if l.head.Get(name) == "" {
+			t.Error("at the offer there is no", name)
+		}
+	}
+}
+
+// C4: a form is charged to the entry, and refused if the entry is not stored any more, whoever
+// took it out.
+func TestC4_AFormNeverOutlivesItsEntry(t *testing.T) {
+	for name, tc := range map[string]struct {
+		out  func(s *site)
+		kept bool
+	}{
+		"nobody":   {func(*site) {}, true},
+		"purged":   {func(s *site) { _ = s.Purge("http://example.com/a") }, false},
+		"by tag":   {func(s *site) { s.PurgeTags("t") }, false},
+		"replaced": {func(s *site) { s.ask("POST", "http://example.com/a"); s.get() }, false},
+		"evicted": {func(s *site) {
+			for i := range 3000 {
+				for range 3 {
+					s.ask("GET", "http://example.com/"+strconv.Itoa(i))
+				}
+			}
+		}, false},
+	} {
+		s := newSite(t, httpcache.Config{MaxBytes: 1 << 20, MaxEntry: 1 << 16}, says(strings.Repeat("x", 1000), "Cache-Control: max-age=600", "Cache-Tag: t"))
+		s.get()
+		l := &listing{offerer: offerer{sink: sink{h: http.Header{}}, t: t, encodes: new(int)}}
+		s.ServeHTTP(l, request("GET", "http://example.com/a"))
+		tc.out(s)
+		before := s.Stats().Bytes
+		if _, err := l.offered.Make(t.Context(), "y", "~y", func(dst []byte) ([]byte, error) { return append(dst, make([]byte, 500)...), nil }); err != nil {
+			t.Error(err)
+		}
+		kept, grown := l.offered.Form("y") != nil, s.Stats().Bytes-before
+		if kept != tc.kept || kept != (grown >= 500) || s.Stats().Bytes > 1<<20 {
+			t.Errorf("%s: kept %t, charged %d; want %t", name, kept, grown, tc.kept)
+		}
+	}
+}
+
+// C6: an outer compress has put the tags right before we see a request: what it sends outwards as
+// "1~x" it restores in conditions, so that they are compared with what is stored.
+func TestC6_TagsAreAnOuterLayers(t *testing.T) {
+	s := newSite(t, httpcache.Config{}, says("body", "Cache-Control: max-age=600", `Etag: "1"`))
+	outer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		for i, tag := range r.Header["If-None-Match"] {
+			r.Header["If-None-Match"][i] = strings.Replace(tag, `~x"`, `"`, 1)
+		}
+		s.ServeHTTP(w, r)
+		if tag := w.Header().Get("Etag"); tag != "" {
+			w.Header().Set("Etag", strings.TrimSuffix(tag, `"`)+`~x"`)
+		}
+	})
+	o := &site{t: t, Cache: s.Cache, Handler: outer}
+	for range 2 {
+		if w := o.get(); w.Header().Get("Etag") != `"1~x"` {
+			t.Error(w.Header())
+		}
+	}
+	if w := o.get(`If-None-Match: "1~x"`); w.Code != 304 || w.Header().Get("Etag") != `"1~x"` {
+		t.Error(w.Code, w.Header())
+	}
+	if w := s.get(); w.Header().Get("Etag") != `"1"` {
+		t.Error("an outer layer's edit came into the store:", w.Header())
+	}
+	s.want(1, "hits")
+}
+
+// C7: what is stored is the whole, however an outer partial masks the request: one entry for all
+// masks, and the handler sees none.
+func TestC7_AnOuterMask(t *testing.T) {
+	s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+		if rw.Masked(r.Context()) != nil || strings.Contains(r.URL.RawQuery+r.RequestURI+r.FormValue("fields"), "fields") {
+			t.Error("the handler was asked for a part:", r.URL)
+		}
+		says("whole of "+r.URL.RawQuery, "Cache-Control: max-age=600")(w, r)
+	})
+	for _, mask := range []string{"name", "price", ""} {
+		r := request("GET", "http://example.com/a?id=1&fields="+mask)
+		r = r.WithContext(context.WithValue(r.Context(), rw.ProjectionKey{}, &rw.Projection{Query: "id=1"}))
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Body.String() != "whole of id=1" {
+			t.Errorf("%q: %q", mask, w.Body)
+		}
+	}
+	s.ask("GET", "http://example.com/a?id=1")
+	s.want(1, "one entry")
+}
+
+// C8: a refusal of an inner throttle is not stored, and is in nobody else's place.
+func TestC8_AnInnerRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refuse := true
+		s := newSite(t, httpcache.Config{DefaultTTL: func(*http.Request, int, http.Header) time.Duration { return time.Hour }}, func(w http.ResponseWriter, r *http.Request) {
+			if refuse {
+				w.Header().Set("Retry-After", "1")
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			says("x", "Cache-Control: max-age=600")(w, r)
+		})
+		if w := s.get(); w.Code != 429 {
+			t.Error(w.Code)
+		}
+		refuse = false
+		for range 2 {
+			if w := s.get(); w.Code != 200 || w.Header().Get("Retry-After") != "" {
+				t.Error(w.Code, w.Header())
+			}
+		}
+		s.want(2, "the refusal left no mark either: the third is a hit")
+	})
 }
 
 func TestC3_WhatIsNotOffered(t *testing.T) {

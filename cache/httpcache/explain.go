@@ -34,6 +34,8 @@ func sentence(token string) string {
 		return "nothing in the response permits it: public, max-age, s-maxage, Expires, no-cache or must-revalidate (RFC 9111 section 3)"
 	case "expired":
 		return "the response is not fresh when it arrives, and has no validator (RFC 9111 section 4.2)"
+	case "vary-changed":
+		return "a 304 changed by what responses are told apart (RFC 9111 section 4.1)"
 	case "set-cookie":
 		return "the response has Set-Cookie and neither public nor s-maxage (RFC 9111 section 7.3)"
 	}

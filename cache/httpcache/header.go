@@ -108,22 +108,27 @@ func (s *snapshot) added(h http.Header, name string) bool {
 	return len(h[name]) > 0 && !slices.Equal(before, h[name])
 }
 
-// neverStored are S14's fields.
-func neverStored(name string) bool {
+// ofOneMessage are the fields of S14 that are of a connection or of one message's framing.
+func ofOneMessage(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authentication-Info", "Proxy-Authorization", "Proxy-Connection",
-		"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Ratelimit", "Ratelimit-Policy",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade",
 		"Age", "Content-Length": // these two are computed for each answer
 		return true
 	}
-	return strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, http.TrailerPrefix)
+	return strings.HasPrefix(name, http.TrailerPrefix)
+}
+
+// ofOneCaller are the others: one caller's bucket.
+func ofOneCaller(name string) bool {
+	return name == "Ratelimit" || name == "Ratelimit-Policy" || strings.HasPrefix(name, "X-Ratelimit-")
 }
 
 // dropper returns which fields of a response are not stored.
 func dropper(h http.Header, c *control, keepSetCookie bool) func(name string) bool {
 	named := h["Connection"]
 	return func(name string) bool {
-		return neverStored(name) || name == "Set-Cookie" && !keepSetCookie ||
+		return ofOneMessage(name) || ofOneCaller(name) || name == "Set-Cookie" && !keepSetCookie ||
 			len(named) > 0 && field.Has(named, name) ||
 			slices.ContainsFunc(c.unstored, func(n string) bool { return strings.EqualFold(n, name) })
 	}

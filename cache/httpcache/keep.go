@@ -174,6 +174,9 @@ func (rec *recorder) confirm() {
 		key, o = k, other
 	}
 	fresh, why := c.confirmed(rec, o, brought, t)
+	if why == storable && !rec.sameVary(fresh) {
+		why = varyChanged
+	}
 	if why == storable {
 		why = c.put(key, fresh)
 	} else {
@@ -181,6 +184,8 @@ func (rec *recorder) confirm() {
 	}
 	if why == storable {
 		c.counters.Here().stored.Add(1)
+	} else {
+		c.counters.Here().notStored[why].Add(1)
 	}
 	if o == rec.f.o && why == storable && !fresh.personal { // else it is for whoever asked
 		rec.decide(outcome{o: fresh})
@@ -188,6 +193,21 @@ func (rec *recorder) confirm() {
 		rec.decide(outcome{})
 	}
 	rec.answer(fresh, "")
+}
+
+// sameVary reports whether o belongs where it was found: a 304 may bring another Vary, and then
+// only a load tells by what the responses are told apart (W1).
+func (rec *recorder) sameVary(o *Object) bool {
+	var have, now []string
+	if rec.f.rule != nil {
+		have = rec.f.rule.names
+	}
+	for i := range o.header {
+		if o.header[i].name == "Vary" {
+			now = varyNames(o.header[i].lines)
+		}
+	}
+	return slices.Equal(have, now)
 }
 
 // variantWith finds the variant that has this tag.
@@ -205,11 +225,23 @@ func (c *Cache) variantWith(f *found, tag string) (Key, *Object) {
 
 // confirmed makes the object that o becomes by a 304.
 func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Duration) (*Object, reason) {
-	drop := dropper(http.Header{}, &control{}, c.cfg.KeepSetCookie)
+	hops := http.Header{}
+	for _, b := range brought {
+		if b.name == "Connection" {
+			hops["Connection"] = b.lines
+		}
+	}
+	drop := dropper(hops, &control{}, c.cfg.KeepSetCookie)
 	header := updated(o.header, brought, drop)
 	h := headerOf(header)
 	if named := parseControl(h["Cache-Control"]).unstored; named != nil {
-		header = updated(o.header, brought, dropper(http.Header{}, &control{unstored: named}, c.cfg.KeepSetCookie))
+		drop = dropper(hops, &control{unstored: named}, c.cfg.KeepSetCookie)
+		header = updated(o.header, brought, drop)
+	}
+	for _, b := range brought { // L5: to who asked, and to nobody else
+		if drop(b.name) && !ofOneMessage(b.name) && !field.Has(hops["Connection"], b.name) {
+			rec.own = append(rec.own, b)
+		}
 	}
 	if get(brought, "Date") == "" {
 		h["Date"] = nil // of this answer: now

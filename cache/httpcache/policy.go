@@ -28,13 +28,14 @@ const (
 	setCookie
 	purged
 	refused
+	varyChanged
 	reasons
 )
 
 var tokens = [...]string{
 	storable: "", incomplete: "incomplete", badStatus: "status", requestNoStore: "request-no-store", notUnderstood: "not-understood",
 	noStore: "no-store", private: "private", authorization: "authorization", varyStar: "vary-star", trailer: "trailer",
-	tooLarge: "too-large", noPermission: "no-permission", expired: "expired", setCookie: "set-cookie", purged: "purged", refused: "refused",
+	tooLarge: "too-large", noPermission: "no-permission", expired: "expired", setCookie: "set-cookie", purged: "purged", refused: "refused", varyChanged: "vary-changed",
 }
 
 func (why reason) String() string { return tokens[why] }
@@ -139,7 +140,7 @@ func (cfg *Config) askDefault(x *exchange, v *verdict) bool {
 // one, so that nobody should wait for that (L3).
 func (why reason) marks(status int) bool {
 	switch why {
-	case storable, incomplete, badStatus, requestNoStore, authorization, purged, refused:
+	case storable, incomplete, badStatus, requestNoStore, authorization, purged, refused, varyChanged:
 		return false
 	}
 	return !aboutRequest(status)

@@ -35,10 +35,11 @@ type recorder struct {
 	key     Key
 	body    *stream // shared; nil: alone
 	buf     []byte
-	failed  bool // the client took less than it was given
-	over    bool // handler and OnReturn came to their end
-	failure bool // of a refresh
-	brought []change
+	failed  bool     // the client took less than it was given
+	over    bool     // handler and OnReturn came to their end
+	failure bool     // of a refresh
+	brought []change // by a 304
+	own     []change // of them, what is for our client alone
 
 	delivery chan struct{} // closed when the goroutine that delivers has ended; nil: there is none
 	trouble  any           // its panic
@@ -413,6 +414,7 @@ func (rec *recorder) answer(o *Object, detail string) {
 	clear(rec.Header()) // the handler's own map: no trailer of it is of this response
 	h := rec.Thaw()
 	rec.before.restore(h)
+	replay(h, rec.own)
 	rec.h.c.serve(rec.w, rec.r, &rec.q, o, rec.h.c.now(), detail, &rec.Writer)
 }
 

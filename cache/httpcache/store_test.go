@@ -82,7 +82,7 @@ func TestS_WhatIsStored(t *testing.T) {
 var defaultTTL = httpcache.Config{DefaultTTL: func(*http.Request, int, http.Header) time.Duration { return time.Minute }}
 
 // S14, S15: what outer layers set is theirs, hop-by-hop and personal fields are nobody's.
-func TestS14_S15_StoredHeader(t *testing.T) {
+func TestS14_StoredHeader(t *testing.T) {
 	s := newSite(t, httpcache.Config{}, says("x", "Cache-Control: public, max-age=60, private=\"X-User\"", "Connection: X-Hop", "X-Hop: 1", "Keep-Alive: 1",
 		"Ratelimit: 1", "X-Ratelimit-Left: 1", "X-User: alice", "Set-Cookie: a=b", "X-Own: 1", "Vary: Accept"))
 	n := 0
