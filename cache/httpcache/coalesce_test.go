@@ -133,6 +133,29 @@ func TestL3_Mark(t *testing.T) {
 	})
 }
 
+// L3: a mark is renewed while nothing better comes, and an outer layer's cookie is not the handler's.
+func TestL3_MarksLastAndEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		control := "no-store"
+		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) { w.Header().Set("Cache-Control", control) })
+		ask := func() {
+			s.ServeHTTP(&recorderOf{h: http.Header{"Set-Cookie": {"visit=1"}}}, request("GET", "http://example.com/a"))
+		}
+		for i := range 5 { // at 0, 6, 12, 18, 24 s: the first leads
+			ask()
+			if n := s.Stats().Bypassed; n != uint64(i) {
+				t.Errorf("after %d requests %d found a mark", i+1, n)
+			}
+			time.Sleep(6 * time.Second)
+		}
+		control = "max-age=600"
+		ask() // takes the mark away
+		ask() // is stored
+		ask()
+		s.want(7, "then a hit")
+	})
+}
+
 func TestL4_WhoNeitherLeadsNorWaits(t *testing.T) {
 	for _, fields := range [][]string{{"Authorization: a"}, {"Range: bytes=0-1"}, {"Cache-Control: no-store"}, {`If-None-Match: "x"`}} {
 		synctest.Test(t, func(t *testing.T) {

@@ -152,6 +152,30 @@ func TestC4_AFormNeverOutlivesItsEntry(t *testing.T) {
 	}
 }
 
+// C4: what was refused is not charged later.
+func TestC4_ARefusedFormIsNotCharged(t *testing.T) {
+	s := newSite(t, httpcache.Config{MaxBytes: 100 << 10, MaxEntry: 64 << 10}, says(strings.Repeat("x", 60_000), "Cache-Control: max-age=600"))
+	s.get()
+	l := &listing{offerer: offerer{sink: sink{h: http.Header{}}, t: t, encodes: new(int)}}
+	s.ServeHTTP(l, request("GET", "http://example.com/a"))
+	before := s.Stats().Bytes
+	for _, tc := range []struct {
+		coding string
+		size   int
+		kept   bool
+	}{{"big", 50_000, false}, {"small", 500, true}} {
+		_, _ = l.offered.Make(t.Context(), tc.coding, "~"+tc.coding, func(dst []byte) ([]byte, error) { return append(dst, make([]byte, tc.size)...), nil })
+		if kept := l.offered.Form(tc.coding) != nil; kept != tc.kept {
+			t.Errorf("%s: kept %t", tc.coding, kept)
+		}
+	}
+	s.get()
+	s.want(1, "the entry stays when its form does not fit")
+	if grown := s.Stats().Bytes - before; grown < 500 || grown > 1000 {
+		t.Errorf("a form of 500 bytes is charged %d", grown)
+	}
+}
+
 // C6: an outer compress has put the tags right before we see a request: what it sends outwards as
 // "1~x" it restores in conditions, so that they are compared with what is stored.
 func TestC6_TagsAreAnOuterLayers(t *testing.T) {

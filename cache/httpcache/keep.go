@@ -68,6 +68,7 @@ func (c *Cache) reserve(b *body, delta int64) (kept bool) {
 		b.forms += delta
 		if kept = c.store.Set(c.entry(b.key, o)); !kept {
 			b.forms -= delta
+			c.store.Set(c.entry(b.key, o)) // a Store that refuses has forgotten what was there
 		}
 		return cur
 	})

@@ -117,6 +117,29 @@ func TestK4_HEADThatContradicts(t *testing.T) {
 	s.want(3, "the GET was made stale")
 }
 
+// K5: of what proxies say about a request nothing is read; whoever answers by it puts it in the key.
+func TestK5_ForwardedFieldsAreTheCallers(t *testing.T) {
+	answer := func(w http.ResponseWriter, r *http.Request) {
+		says("for "+r.Header.Get("X-Forwarded-Host"), "Cache-Control: max-age=60")(w, r)
+	}
+	for name, tc := range map[string]struct {
+		cfg   httpcache.Config
+		calls int64
+	}{
+		"unread":     {httpcache.Config{}, 1},
+		"in the key": {httpcache.Config{Key: func(r *http.Request) string { return r.Header.Get("X-Forwarded-Host") }}, 2},
+	} {
+		s := newSite(t, tc.cfg, answer)
+		for _, host := range []string{"a.example", "b.example", "a.example"} {
+			w := s.get("X-Forwarded-Host: "+host, "X-Forwarded-Proto: https", "X-Original-Url: /other", "Forwarded: host=c.example")
+			if tc.calls == 2 && w.Body.String() != "for "+host {
+				t.Errorf("%s: %s got %q", name, host, w.Body)
+			}
+		}
+		s.want(tc.calls, name)
+	}
+}
+
 func TestK_LongKeysPass(t *testing.T) {
 	s := newSite(t, httpcache.Config{}, says("x", "Cache-Control: max-age=60"))
 	long := "http://example.com/" + strings.Repeat("a", 9<<10)
