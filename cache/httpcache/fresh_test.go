@@ -48,6 +48,11 @@ func TestF_Freshness(t *testing.T) {
 		{"F3", "invalid Date is now", httpcache.Config{}, []string{"Date: yesterday", "Expires: " + date(9*time.Second)}, 9 * time.Second},
 		{"F4", "Age counts", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4"}, 6 * time.Second},
 		{"F4", "first member", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4, 100"}, 6 * time.Second},
+		{"F4", "first line", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4", "Age: 100"}, 6 * time.Second},
+		{"F4", "the same twice", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4, 4"}, 6 * time.Second},
+		{"F4", "negative", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: -4"}, 10 * time.Second},
+		{"F4", "a fraction", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4.0"}, 10 * time.Second},
+		{"F4", "a parameter", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4;a=4"}, 10 * time.Second},
 		{"F4", "not all digits", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Age: 4a"}, 10 * time.Second},
 		{"F4", "apparent age", httpcache.Config{}, []string{"Cache-Control: max-age=10", "Date: " + date(-3*time.Second)}, 7 * time.Second},
 	} {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,9 +15,16 @@ import (
 
 // What the suite must hold: docs/httpcache-conformance.md lists the others, with the reason.
 const (
-	requiredHeld = 142 // of 157
+	requiredHeld = 151 // of 157
 	optimalHeld  = 77  // of 86
 )
+
+// reversed are tests of Age whose expectation RFC 9111 section 5.1 has turned round since this edition,
+// and later editions of the suite with it: they hold if this edition says that they do not.
+var reversed = []string{
+	"age-parse-nonnumeric", "age-parse-negative", "age-parse-float", "age-parse-parameter", "age-parse-numeric-parameter",
+	"age-parse-prefix-twoline", "age-parse-dup-0", "age-parse-dup-0-twoline", "age-parse-dup-old",
+}
 
 // The public suite behind cache-tests.fyi, as npm has it (http-cache-tests 0.4.5): its server is
 // the service, its CLI the client, we are between.
@@ -48,6 +56,13 @@ func TestConformance(t *testing.T) {
 	if err := json.Unmarshal(out[strings.LastIndex(string(out), "\n{")+1:], &score); err != nil {
 		t.Fatal(err, string(out))
 	}
+	required := score["required"]
+	required.Failed = slices.DeleteFunc(required.Failed, func(id string) bool { return slices.Contains(reversed, id) })
+	if turned := required.Of - required.Held - len(required.Failed); turned != len(reversed) {
+		t.Errorf("%d of %d reversed tests of Age hold", turned, len(reversed))
+	}
+	required.Held = required.Of - len(required.Failed)
+	score["required"] = required
 	for kind, least := range map[string]int{"required": requiredHeld, "optimal": optimalHeld} {
 		s := score[kind]
 		t.Logf("%s: %d of %d; not held: %s", kind, s.Held, s.Of, strings.Join(s.Failed, " "))

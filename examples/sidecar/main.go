@@ -22,8 +22,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/metrics"
 	"github.com/hotpath-go/hotpath/throttle"
 )
 
@@ -74,7 +78,7 @@ func flags(opt *options) *flag.FlagSet {
 	set := flag.NewFlagSet("sidecar", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // one line says what is wrong
 	set.StringVar(&opt.listen, "listen", "127.0.0.1:8080", "`address`; HTTP/1.1 and h2c")
-	set.StringVar(&opt.admin, "admin", "", "second `address`, for the purge endpoint; never a public one")
+	set.StringVar(&opt.admin, "admin", "", "second `address`, for /metrics and the purge endpoint; never a public one")
 	opt.cacheBytes = 64 << 20
 	set.Func("cache-bytes", "`size` of the cache: bytes, or with KiB, MiB, GiB; 0: no cache (default 64MiB)", func(s string) (err error) {
 		opt.cacheBytes, err = parseSize(s)
@@ -145,6 +149,8 @@ func parseSize(s string) (int64, error) {
 // handler stacks the layers: throttle > compress > httpcache > proxy.
 func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) {
 	admin = http.NewServeMux()
+	registry := prometheus.NewRegistry()
+	admin.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	h = opt.proxy()
 	if opt.cacheBytes > 0 {
 		cfg := httpcache.Config{
@@ -164,6 +170,7 @@ func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) 
 		}
 		h = cache.Handler(h)
 		admin.Handle("/purge", cache.PurgeHandler())
+		registry.MustRegister(metrics.Collector("sidecar", cache.Stats))
 	}
 	if opt.compress {
 		c, err := compress.New(compress.Config{})
@@ -171,6 +178,7 @@ func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) 
 			return nil, nil, err
 		}
 		h = c.Handler(h)
+		registry.MustRegister(metrics.Collector("sidecar", c.Stats))
 	}
 	if opt.rate != 0 {
 		l, err := throttle.New(throttle.Config{Rate: throttle.Per(int64(opt.rate*1e6), 1_000_000*time.Second), Burst: opt.burst, TrustedProxies: opt.trust})
@@ -178,6 +186,7 @@ func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) 
 			return nil, nil, err
 		}
 		h = l.Handler(h)
+		registry.MustRegister(metrics.Collector("sidecar", l.Stats))
 	}
 	return h, admin, nil
 }

@@ -124,6 +124,27 @@ func TestSidecar_CachesAndPurges(t *testing.T) {
 	}
 }
 
+// What the layers count is on the admin address, and nowhere else.
+func TestSidecar_Metrics(t *testing.T) {
+	url, admin, _, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=60")
+	}), "-rate", "100")
+	fetch(t, url)
+	fetch(t, url)
+	_, body := fetch(t, admin+"/metrics")
+	for _, series := range []string{
+		`hotpath_httpcache_requests_total{name="sidecar",outcome="hit"} 1`, `hotpath_httpcache_requests_total{name="sidecar",outcome="miss"} 1`,
+		"hotpath_compress_", "hotpath_throttle_",
+	} {
+		if !strings.Contains(body, series) {
+			t.Errorf("no %s in\n%s", series, body)
+		}
+	}
+	if _, body := fetch(t, url+"/metrics"); strings.Contains(body, "hotpath_") {
+		t.Error("the figures are public")
+	}
+}
+
 // The service is down: what is stored if that is allowed, else 502 as problem+json.
 func TestSidecar_ServiceDown(t *testing.T) {
 	url, _, origin, _ := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
