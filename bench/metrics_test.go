@@ -186,3 +186,37 @@ func scrape(b *testing.B, name string, ours, theirs prometheus.Collector) {
 		})
 	}
 }
+
+// BenchmarkMeasured is what golden signals add to a request: a mux with one route, whose handler says 204.
+func BenchmarkMeasured(b *testing.B) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	h, err := metrics.New(metrics.Config{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	labels := []string{"code", "method"}
+	inFlight := prometheus.NewGauge(prometheus.GaugeOpts{Name: "in_flight"})
+	count := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "requests_total"}, labels)
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "took_seconds"}, labels)
+	size := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "size_bytes"}, labels)
+	theirs := promhttp.InstrumentHandlerInFlight(inFlight, promhttp.InstrumentHandlerDuration(took,
+		promhttp.InstrumentHandlerCounter(count, promhttp.InstrumentHandlerResponseSize(size, mux))))
+	var sum time.Duration
+	for _, tc := range []struct {
+		name string
+		h    http.Handler
+	}{{"bare", mux}, {"hotpath", h.Handler(mux)}, {"promhttp", theirs}, {"clock", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		began := time.Now()
+		mux.ServeHTTP(w, r)
+		sum += time.Since(began)
+	})}} {
+		b.Run(tc.name, func(b *testing.B) {
+			w, r := &nowhere{http.Header{}}, httptest.NewRequest("GET", "/", nil)
+			b.ReportAllocs()
+			for b.Loop() {
+				tc.h.ServeHTTP(w, r)
+			}
+		})
+	}
+}

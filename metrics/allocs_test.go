@@ -4,6 +4,8 @@ package metrics_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -59,5 +61,18 @@ func TestAllocs_Collect(t *testing.T) {
 	})
 	if got > 9 {
 		t.Errorf("%v allocations for %d series, want at most 9", got, keys)
+	}
+}
+
+// A measured request costs its writer.
+func TestAllocs_Handler(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) })
+	h := newHTTP(t, metrics.Config{})
+	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
+	bare := testing.AllocsPerRun(100, func() { mux.ServeHTTP(w, r) })
+	measured := h.Handler(mux)
+	if got := testing.AllocsPerRun(100, func() { measured.ServeHTTP(w, r) }); got != bare+1 {
+		t.Errorf("%v allocations, %v without", got, bare)
 	}
 }

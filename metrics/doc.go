@@ -6,6 +6,13 @@
 //	admin := http.NewServeMux()
 //	admin.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
 //
+// The golden signals of a service, by route, come from [New]: rate, errors and durations in one
+// histogram, and the requests in flight.
+//
+//	h, err := metrics.New(metrics.Config{})
+//	reg.MustRegister(metrics.Collector("api", h.Stats))
+//	http.ListenAndServe(addr, h.Handler(mux))
+//
 // The other packages know nothing of Prometheus: they count with an atomic add, and who does
 // not import this package links nothing of client_golang. What their counters are called stands
 // in the struct tags of their Stats, which [Collector] reads once.
@@ -46,6 +53,11 @@
 // Buckets end at powers of two, from 7.6 us to 16 s for names that end in _seconds, from 1 to
 // 65536 for others, and never change, so that rates and sums over instances stay right.
 //
+// A request counts once, with the route that the handler set, however it ends: panics, aborts and
+// Goexit are "aborted" and go on as they were, a hijacked connection is "1xx", an event stream is
+// "stream" with the time to its header. Nothing of a request becomes a label: URLs, methods and hosts
+// that clients choose make no series.
+//
 // # Limits
 //
 // A Stats function returns values that nobody writes to: maps are copies. A type of your own that
@@ -57,6 +69,10 @@
 //
 // # Composition
 //
+//   - [HTTP.Handler] stands around the whole handler of a framework and outside of every other layer; it
+//     changes nothing that the others do. Around a batch it counts one request, inside of it each part.
+//   - http.StripPrefix and whatever else copies the request hides the inner route: then the outer one
+//     counts. Set [Config.Route], or stand directly around the mux.
 //   - /metrics belongs on an admin listener, not beside what clients may ask for.
 //   - The runtime: reg.MustRegister(collectors.NewGoCollector(
 //     collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler))).

@@ -67,6 +67,29 @@ func ExampleDurations() {
 	// Output: 100 mails, half of them within 0.05 s
 }
 
+// Golden signals by route: the route is what the mux has found, so that no client makes series.
+func ExampleNew() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /items/{id}", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "an item") })
+
+	signals, err := metrics.New(metrics.Config{})
+	if err != nil {
+		panic(err)
+	}
+	prometheus.NewRegistry().MustRegister(metrics.Collector("api", signals.Stats))
+	h := signals.Handler(mux)
+
+	for _, target := range []string{"/items/1", "/items/2", "/wp-login.php"} {
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", target, nil))
+	}
+	routes := signals.Stats().Routes
+	fmt.Println(routes["GET /items/{id}"].Duration["2xx"].Count(), "items")
+	fmt.Println(routes["other"].Duration["4xx"].Count(), "not found")
+	// Output:
+	// 2 items
+	// 1 not found
+}
+
 // Every key of a map is a series for as long as it is in the map. A key that clients choose
 // lets them fill the memory of Prometheus: the route is bounded by the code, the path is not.
 func ExampleCollector_pitfall() {

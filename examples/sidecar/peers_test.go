@@ -153,7 +153,7 @@ func TestPeers(t *testing.T) {
 				var age int64
 				for range 2 {
 					res, body := fetch(t, url+path)
-				made, _ := strconv.ParseInt(res.Header.Get("X-Made"), 10, 64)
+					made, _ := strconv.ParseInt(res.Header.Get("X-Made"), 10, 64)
 					if res.StatusCode != 200 || body != "0123456789" || made == 0 {
 						t.Fatal(res.Status, body, res.Header)
 					}
