@@ -1,0 +1,100 @@
+package catalogue
+
+import (
+	"context"
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/cache/httpcache"
+	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/metrics"
+	"github.com/hotpath-go/hotpath/pool"
+	"github.com/hotpath-go/hotpath/pool/bulkhead"
+	"github.com/hotpath-go/hotpath/throttle"
+)
+
+var write = flag.Bool("write", false, "write docs/metrics.md")
+
+func TestDocs(t *testing.T) {
+	const path = "../../../docs/metrics.md"
+	if *write {
+		if err := os.WriteFile(path, []byte(Markdown()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(path)
+	if err != nil || string(have) != Markdown() {
+		t.Errorf("docs/metrics.md is not what the tags say (%v): run go test ./internal/catalogue -write", err)
+	}
+}
+
+func made[T any](t *testing.T) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// One of each package, two of some, in one pedantic registry: one name has one type, one help and one
+// set of labels, and the linter finds nothing. What is scraped is in the catalogue, and the other way
+// round unless a map is empty.
+func TestAllTogether(t *testing.T) {
+	catalog := made[*cache.Cache[string, int]](t)(cache.New(cache.Config[string, int]{Load: func(context.Context, string) (int, error) { return 1, nil }}))
+	answers := made[*httpcache.Cache](t)(httpcache.New(httpcache.Config{}))
+	small := made[*compress.Compressor](t)(compress.New(compress.Config{}))
+	plain := made[*compress.Decompressor](t)(compress.NewDecompressor(compress.DecompressorConfig{}))
+	limit := made[*throttle.Limiter](t)(throttle.New(throttle.Config{Rate: throttle.Per(1, time.Second)}))
+	work := made[*pool.Pool](t)(pool.New(pool.Config{}))
+	defer work.Close(t.Context())
+	hull := made[*bulkhead.Bulkhead](t)(bulkhead.New(bulkhead.Config{}))
+	signals := made[*metrics.HTTP](t)(metrics.New(metrics.Config{}))
+
+	reg := prometheus.NewPedanticRegistry()
+	for _, c := range []prometheus.Collector{
+		metrics.Collector("a", catalog.Stats), metrics.Collector("b", catalog.Stats), metrics.Collector("a", answers.Stats),
+		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats),
+		metrics.Collector("a", work.Stats), metrics.Collector("a", hull.Stats), metrics.Collector("a", signals.Stats),
+	} {
+		if err := reg.Register(c); err != nil {
+			t.Error(err)
+		}
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Errorf("lint: %s: %s", p.Metric, p.Text)
+	}
+	all := All()
+	for _, f := range families {
+		i := slices.IndexFunc(all, func(m Metric) bool { return m.Name == f.GetName() })
+		if i < 0 {
+			t.Errorf("%s is not in the catalogue", f.GetName())
+			continue
+		}
+		if kind := strings.ToLower(f.GetType().String()); all[i].Type != kind || all[i].Help != f.GetHelp() {
+			t.Errorf("%s: %s, %q; in the catalogue %s, %q", f.GetName(), kind, f.GetHelp(), all[i].Type, all[i].Help)
+		}
+	}
+	for i, m := range all {
+		if slices.IndexFunc(all, func(other Metric) bool { return other.Name == m.Name }) != i {
+			t.Errorf("%s is of two packages", m.Name)
+		}
+	}
+}
