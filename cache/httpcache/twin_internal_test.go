@@ -85,9 +85,9 @@ func twinSeconds(argument string) time.Duration {
 }
 
 type twinVerdict struct {
-	why                                           string
-	lifetime, age                                 time.Duration
-	mustValidate, noCache, shared, targetedOrNone bool
+	why                           string
+	lifetime, age                 time.Duration
+	mustValidate, noCache, shared bool
 }
 
 func twinJudge(cfg *Config, status int, auth, noStore bool, h http.Header, now time.Time) (v twinVerdict) {
@@ -172,7 +172,8 @@ func compareJudge(t *testing.T, cfg *Config, status int, auth, noStore bool, h h
 	if later := time.Now().Truncate(time.Second); !later.Equal(now) {
 		return // a second has begun between the two
 	}
-	if got.why.String() != want.why || got.why == storable && (got.lifetime != want.lifetime || got.initialAge != want.age || got.control.noCache != want.noCache || got.control.shared() != want.shared) {
+	if got.why.String() != want.why || got.why == storable && (got.lifetime != want.lifetime || got.initialAge != want.age || got.control.noCache != want.noCache || got.control.shared() != want.shared ||
+		(&Cache{cfg: *cfg}).newResponse(&x, &got, nil, 0).mustValidate != want.mustValidate) {
 		t.Errorf("status %d, authorization %t, no-store %t, %q:\n%q, fresh for %v, aged %v, no-cache %t, shared %t; twin\n%q, %v, %v, %t, %t", status, auth, noStore, h,
 			got.why, got.lifetime, got.initialAge, got.control.noCache, got.control.shared(), want.why, want.lifetime, want.age, want.noCache, want.shared)
 	}
