@@ -154,6 +154,7 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request, second bool) {
 			n.savedBytes.Add(uint64(len(o.body.bytes)))
 			o.use(t)
 			c.serve(w, whole, &q, o, t, detail, nil)
+			r.Pattern = whole.Pattern
 			return
 		}
 	}

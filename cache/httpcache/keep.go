@@ -266,7 +266,7 @@ func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Dur
 	}
 	fresh := &Object{full: o.full, born: rec.born, slots: slots, response: c.newResponse(x, &v, header, t)}
 	fresh.body = o.body
-	fresh.took = o.took
+	fresh.took, fresh.pattern = o.took, o.pattern
 	fresh.confirmed.Store(int64(t) + 1)
 	fresh.used.Store(o.used.Load())
 	return fresh, v.why

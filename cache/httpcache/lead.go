@@ -129,6 +129,7 @@ func (rec *recorder) run(r *http.Request) {
 			c.serve(rec.w, rec.r, &rec.q, stale, c.now(), "stale-if-error", nil)
 		}
 	}()
+	rec.inner = r
 	rec.Serve(rec, rec.h.next, r)
 	returned = true
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/internal/flight"
+	"github.com/hotpath-go/hotpath/internal/rw"
 )
 
 // A load is what is under way for a key: one request, and after each CoalesceWait one more, asks the
@@ -200,6 +201,9 @@ func (h *handler) fetch(w http.ResponseWriter, r, whole *http.Request, q asked, 
 		}
 	}
 	defer leave()
+	if whole != r {
+		defer rw.CopyBack(r, whole)
+	}
 	if !h.follow(w, whole, &q, &f, l, how == waits) {
 		h.lead(w, r, whole, q, f, nil)
 	}
@@ -260,6 +264,7 @@ func (h *handler) follow(w http.ResponseWriter, whole *http.Request, q *asked, f
 func (c *Cache) stream(w http.ResponseWriter, r *http.Request, q *asked, out *outcome, rd *reader) {
 	h := w.Header()
 	o := out.o
+	r.Pattern = o.pattern
 	replay(h, o.header)
 	h["Age"] = []string{strconv.FormatInt(int64(o.age(c.now())/time.Second), 10)}
 	c.tell(h, forward{fwd: "uri-miss", collapsed: true}, o.full)

@@ -45,7 +45,8 @@ type response struct {
 	personal                      bool // was not fresh on arrival: loads of it are not shared (L2, L3)
 	plain                         bool // may be offered to an outer compress (C3)
 
-	took time.Duration // of the handler
+	took    time.Duration // of the handler
+	pattern string        // of its route, which layers outside name their series by
 
 	confirmed atomic.Int64 // when an answer of the origin to a reload last said that it is current, plus 1; 0: never
 	used      atomic.Int64

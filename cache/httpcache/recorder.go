@@ -17,6 +17,7 @@ type recorder struct {
 	h       *handler
 	w       http.ResponseWriter
 	r       *http.Request // whole, with the client's own conditions
+	inner   *http.Request // the handler's
 	q       asked
 	f       found
 	load    *load          // nil: alone
@@ -154,6 +155,7 @@ func (rec *recorder) prepare(x *exchange, h http.Header, t time.Duration) reason
 		rec.key, full = c.seeds.key(b), string(b)
 	}
 	rec.o = &Object{full: full, born: rec.born, slots: slots, response: c.newResponse(x, &rec.v, header, t)}
+	rec.o.pattern = rec.inner.Pattern
 	if rec.q.reloads() {
 		rec.o.confirmed.Store(int64(t) + 1)
 	}

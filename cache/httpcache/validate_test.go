@@ -2,14 +2,17 @@ package httpcache_test
 
 import (
 	"bytes"
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
+	"github.com/hotpath-go/hotpath/internal/rw"
 )
 
 // V1, V2: stored validators ask, a 304 renews the stored header, the client's own condition is
@@ -227,25 +230,45 @@ func TestW2_MaxVariants(t *testing.T) {
 }
 
 // Outer layers name the route by Pattern, also when the handler was asked conditionally.
-func TestV1_ThePatternComesBack(t *testing.T) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /a", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-cache")
-		w.Header().Set("Etag", `"1"`)
-		if r.Header.Get("If-None-Match") != "" {
-			w.WriteHeader(http.StatusNotModified)
+// Layers outside name their series by the route, which only the mux inside knows: also of what it is
+// not asked for.
+func TestThePatternComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, tc := range map[string]struct {
+			control string
+			calls   int64
+			masked  bool
+		}{
+			"loads and validations": {"no-cache", 4, false}, "a load, those who wait, and hits": {"max-age=60", 1, false}, "under a mask": {"max-age=60", 1, true}, "marks": {"no-store", 4, false},
+		} {
+			mux := http.NewServeMux()
+			mux.HandleFunc("GET /a", func(w http.ResponseWriter, r *http.Request) {
+				time.Sleep(time.Second)
+				w.Header().Set("Cache-Control", tc.control)
+				w.Header().Set("Etag", `"1"`)
+				if r.Header.Get("If-None-Match") != "" {
+					w.WriteHeader(http.StatusNotModified)
+				}
+			})
+			s := newSite(t, httpcache.Config{}, mux.ServeHTTP)
+			ask := func() {
+				r := request("GET", "http://example.com/a")
+				if tc.masked {
+					r = r.WithContext(context.WithValue(r.Context(), rw.ProjectionKey{}, &rw.Projection{Query: ""}))
+				}
+				s.ServeHTTP(httptest.NewRecorder(), r)
+				if r.Pattern != "GET /a" {
+					t.Errorf("%s: Pattern is %q", name, r.Pattern)
+				}
+			}
+			var wg sync.WaitGroup
+			for range 2 {
+				wg.Go(ask)
+			}
+			wg.Wait()
+			ask()
+			ask()
+			s.want(tc.calls, name)
 		}
 	})
-	c, err := httpcache.New(httpcache.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := c.Handler(mux)
-	for i := range 2 { // the second asks with the stored tag
-		r := request("GET", "http://example.com/a")
-		h.ServeHTTP(httptest.NewRecorder(), r)
-		if r.Pattern != "GET /a" {
-			t.Errorf("request %d: Pattern is %q", i, r.Pattern)
-		}
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"github.com/hotpath-go/hotpath/metrics"
 )
 
 // withData makes the data in a directory of its own, which is gone when f has returned.
@@ -27,12 +29,25 @@ func withData(ctx context.Context, o Options, f func(dir, seeded string) error) 
 func serve(ctx context.Context, o Options, stdout io.Writer) error {
 	return withData(ctx, o, func(dir, seeded string) error {
 		s := Open(seeded, o.products, o.rtt)
-		v, err := serveVariant(ctx, o.variant, s, o.on, o.addr, o.wrap)
+		a, wrap := new(admin), o.wrap
+		if o.admin != "" {
+			a.signals = must(metrics.New(metrics.Config{}))
+			wrap = a.wrap(wrap)
+		}
+		v, err := serveVariant(ctx, o.variant, s, o.on, o.addr, wrap)
 		if err != nil {
 			s.Close()
 			return err
 		}
 		defer v.Close()
+		if o.admin != "" {
+			page, err := a.listen(o.admin, v)
+			if err != nil {
+				return err
+			}
+			defer a.close()
+			fmt.Fprintf(stdout, "what it does is shown at %s, and counted at %s/metrics\n", page, page)
+		}
 		url := "http://" + v.Addr
 		fmt.Fprintf(stdout, "%s is served at %s, for example\n  curl %s/products/1\n  curl '%s/categories/1/products?page=0'\nCtrl-C ends it\n", v.Name, url, url, url)
 		<-ctx.Done()

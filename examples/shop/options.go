@@ -38,6 +38,7 @@ type Options struct {
 	variant  string
 	addr     string
 	url      string
+	admin    string // address; empty: none
 	on       Switches
 	checks   int // actions that are compared; twice as many reads and writes look for old prices
 	warm     int // at most so many actions of warm-up; 0: no bound
@@ -76,6 +77,7 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	engine := f.String("engine", "", "ristretto: after on cache/ristrettostore too; for serve, instead")
 	f.StringVar(&o.variant, "variant", "after", "variant to serve")
 	f.StringVar(&o.addr, "addr", "127.0.0.1:8080", "address to serve at")
+	f.StringVar(&o.admin, "admin", "", "second address to serve at, for the live page and /metrics; empty: none")
 	f.StringVar(&o.url, "url", "http://127.0.0.1:8080", "what to load")
 	with := f.String("with", "", "the only layers of after; none: no layer")
 	without := f.String("without", "", "layers to leave out of after")

@@ -27,6 +27,7 @@ import (
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/examples/internal/live"
 	"github.com/hotpath-go/hotpath/metrics"
 	"github.com/hotpath-go/hotpath/throttle"
 )
@@ -78,7 +79,7 @@ func flags(opt *options) *flag.FlagSet {
 	set := flag.NewFlagSet("sidecar", flag.ContinueOnError)
 	set.SetOutput(io.Discard) // one line says what is wrong
 	set.StringVar(&opt.listen, "listen", "127.0.0.1:8080", "`address`; HTTP/1.1 and h2c")
-	set.StringVar(&opt.admin, "admin", "", "second `address`, for /metrics and the purge endpoint; never a public one")
+	set.StringVar(&opt.admin, "admin", "", "second `address`, for the live page, /metrics and the purge endpoint; never a public one")
 	opt.cacheBytes = 64 << 20
 	set.Func("cache-bytes", "`size` of the cache: bytes, or with KiB, MiB, GiB; 0: no cache (default 64MiB)", func(s string) (err error) {
 		opt.cacheBytes, err = parseSize(s)
@@ -150,7 +151,8 @@ func parseSize(s string) (int64, error) {
 func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) {
 	admin = http.NewServeMux()
 	registry := prometheus.NewRegistry()
-	admin.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	admin.Handle("GET /{$}", live.Handler(registry))
+	admin.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	h = opt.proxy()
 	if opt.cacheBytes > 0 {
 		cfg := httpcache.Config{
@@ -188,6 +190,12 @@ func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) 
 		h = l.Handler(h)
 		registry.MustRegister(metrics.Collector("sidecar", l.Stats))
 	}
+	signals, err := metrics.New(metrics.Config{Route: func(*http.Request) string { return "all" }}) // a service's routes are its own
+	if err != nil {
+		return nil, nil, err
+	}
+	registry.MustRegister(metrics.Collector("sidecar", signals.Stats))
+	h = signals.Handler(h)
 	return h, admin, nil
 }
 

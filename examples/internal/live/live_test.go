@@ -1,0 +1,451 @@
+package live
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/hotpath-go/hotpath/cache"
+	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/metrics"
+)
+
+func TestPage_IsSmall(t *testing.T) {
+	if n := len(page); n > 15<<10 {
+		t.Errorf("live.html has %d bytes, want at most 15 KiB", n)
+	}
+	for _, foreign := range []string{"http://", "https://", "innerHTML", "eval(", "style="} {
+		if strings.Contains(strings.ReplaceAll(string(page), "http://www.w3.org/2000/svg", ""), foreign) {
+			t.Errorf("live.html has %q", foreign)
+		}
+	}
+}
+
+func TestPage_Header(t *testing.T) {
+	h := Handler(prometheus.NewRegistry())
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/live", nil))
+	if w.Code != 200 || w.Header().Get("Cache-Control") != "no-store" || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Error(w.Code, w.Header())
+	}
+	w = httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("POST", "/live", nil))
+	if w.Code != 405 || w.Header().Get("Allow") != "GET, HEAD" {
+		t.Error(w.Code, w.Header())
+	}
+}
+
+// viewer reads a stream into events, until its context ends.
+type viewer struct {
+	http.ResponseWriter
+	events chan event
+	part   strings.Builder
+}
+
+type event struct {
+	name   string
+	Series []series
+	Times  []int64
+	Values [][]*float64
+	T      int64
+	V      map[string]*float64
+}
+
+func (v *viewer) Write(p []byte) (int, error) { return v.part.Write(p) }
+func (v *viewer) FlushError() error {
+	name, data, _ := strings.Cut(strings.TrimPrefix(v.part.String(), "event: "), "\ndata: ")
+	v.part.Reset()
+	e := event{name: name}
+	if err := json.Unmarshal([]byte(data), &e); err != nil {
+		panic(err)
+	}
+	v.events <- e
+	return nil
+}
+
+func watch(ctx context.Context, h http.Handler) (events chan event, ended chan struct{}) {
+	v := &viewer{ResponseWriter: httptest.NewRecorder(), events: make(chan event, 1000)}
+	ended = make(chan struct{})
+	go func() {
+		defer close(ended)
+		h.ServeHTTP(v, httptest.NewRequest("GET", "/?events", nil).WithContext(ctx))
+	}()
+	return v.events, ended
+}
+
+type gatherer func() ([]*dto.MetricFamily, error)
+
+func (g gatherer) Gather() ([]*dto.MetricFamily, error) { return g() }
+
+// One gather a second, however many look; a viewer who comes later gets the history at once; two
+// minutes after the last has left nothing runs.
+func TestStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		n := prometheus.NewCounter(prometheus.CounterOpts{Name: "n_total", Help: "N."})
+		late := prometheus.NewGauge(prometheus.GaugeOpts{Name: "late", Help: "Comes later."})
+		reg.MustRegister(n)
+		gathers := 0
+		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers++; return reg.Gather() }))
+		ctx, leave := context.WithCancel(t.Context())
+		first, ended := watch(ctx, h)
+		synctest.Wait()
+		if e := <-first; e.name != "start" || len(e.Series) != 1 || e.Series[0].Name != "n_total" || e.Series[0].Help != "N." || *e.Values[0][0] != 0 {
+			t.Fatalf("%+v", e)
+		}
+		n.Inc()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if e := <-first; e.name != "tick" || *e.V["0"] != 1 || len(e.Series) != 0 {
+			t.Errorf("%+v", e)
+		}
+		reg.MustRegister(late)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if e := <-first; len(e.V) != 1 || len(e.Series) != 1 || e.Series[0].Name != "late" || *e.V["1"] != 0 {
+			t.Errorf("what did not change is not sent, what is new is: %+v", e)
+		}
+		reg.Unregister(late)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if e := <-first; len(e.V) != 1 || e.V["1"] != nil {
+			t.Errorf("what is gone is null: %+v", e)
+		}
+		second, _ := watch(ctx, h)
+		synctest.Wait()
+		if e := <-second; len(e.Times) != 4 || len(e.Values) != 2 || *e.Values[0][1] != 1 || e.Values[1][0] != nil || *e.Values[1][2] != 0 || e.Values[1][3] != nil {
+			t.Errorf("history: %+v", e)
+		}
+		time.Sleep(200 * time.Second)
+		synctest.Wait()
+		third, _ := watch(ctx, h)
+		synctest.Wait()
+		if e := <-third; len(e.Times) != kept || len(e.Values[0]) != kept || len(e.Values[1]) != kept {
+			t.Errorf("%d samples are kept, want %d", len(e.Times), kept)
+		}
+		if gathers != 204 {
+			t.Errorf("%d gathers in 203 s for three viewers", gathers)
+		}
+		leave()
+		<-ended
+		time.Sleep(lingering + 2*time.Second)
+		before := gathers
+		time.Sleep(time.Minute)
+		if gathers != before {
+			t.Error("it gathers for nobody")
+		}
+		again, leaveAgain := context.WithCancel(t.Context())
+		fourth, _ := watch(again, h)
+		synctest.Wait()
+		if e := <-fourth; len(e.Times) != 1 {
+			t.Errorf("a history with a hole: %d samples", len(e.Times))
+		}
+		leaveAgain()
+		time.Sleep(lingering + 2*time.Second) // the bubble ends only when its goroutines have
+	})
+}
+
+func TestStream_TooManyViewers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := Handler(prometheus.NewRegistry())
+		ctx, leave := context.WithCancel(t.Context())
+		for range maxViewers {
+			watch(ctx, h)
+		}
+		synctest.Wait()
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/?events", nil))
+		if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+			t.Error(w.Code, w.Header())
+		}
+		leave()
+		time.Sleep(lingering + 2*time.Second)
+	})
+}
+
+// A viewer that does not read is let go, and holds up nobody.
+func TestStream_DeafViewer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := prometheus.NewCounter(prometheus.CounterOpts{Name: "n_total"})
+		reg := prometheus.NewRegistry()
+		reg.MustRegister(n)
+		h := Handler(reg)
+		ctx, leave := context.WithCancel(t.Context())
+		deaf := &viewer{ResponseWriter: httptest.NewRecorder(), events: make(chan event)}
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			h.ServeHTTP(deaf, httptest.NewRequest("GET", "/?events", nil).WithContext(ctx))
+		}()
+		good, _ := watch(ctx, h)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if len(good) != 31 {
+			t.Errorf("the other has %d events, want 31", len(good))
+		}
+		for range unread + 2 { // what was on its way, and then the end
+			select {
+			case <-deaf.events:
+			case <-ended:
+			}
+		}
+		<-ended
+		leave()
+		time.Sleep(lingering + 2*time.Second)
+	})
+}
+
+func TestBetween(t *testing.T) {
+	h := func(counts ...uint64) *dto.Histogram {
+		h, total := new(dto.Histogram), uint64(0)
+		for i, n := range counts {
+			total += n
+			bound, sum := float64(i+1), total
+			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &bound, CumulativeCount: &sum})
+		}
+		h.SampleCount = &total
+		return h
+	}
+	last, now := h(10, 0, 0), h(10, 5, 5)
+	if p50, p99 := between(last, now, 0.5), between(last, now, 0.99); p50 != 2 || p99 != 3 {
+		t.Errorf("%v and %v, want 2 and 3: what was there before does not count", p50, p99)
+	}
+	if p := between(now, now, 0.5); p == p {
+		t.Errorf("%v of nothing", p)
+	}
+}
+
+// probe frames the page in two widths, waits for three events in each, and tells what it saw.
+const probe = `<!doctype html><script>
+const seen = { errors: [], widths: {}, tiles: [], all: {} }
+const say = () => fetch('/said', { method: 'POST', body: JSON.stringify(seen) })
+async function look(width) {
+  const frame = document.createElement('iframe')
+  frame.width = width; frame.height = 900; frame.src = '/live'
+  document.body.append(frame)
+  await new Promise(ok => { frame.onload = ok })
+  const w = frame.contentWindow, d = frame.contentDocument
+  w.addEventListener('error', e => seen.errors.push(e.message))
+  d.addEventListener('securitypolicyviolation', e => seen.errors.push(e.violatedDirective + ' ' + e.blockedURI))
+  w.console.error = (...a) => seen.errors.push(a.join(' '))
+  d.querySelector('details').open = true
+  while (!(d.body.dataset.ticks >= 3)) await new Promise(ok => setTimeout(ok, 50))
+  seen.widths[width] = d.documentElement.scrollWidth
+  seen.tiles = [...d.querySelectorAll('.tile')].map(t => t.textContent)
+  for (const row of d.querySelectorAll('#all tr')) seen.all[row.cells[0].textContent] = row.cells[1].textContent
+  seen.heads = [...d.querySelectorAll('h2')].filter(h => !h.hidden).map(h => h.textContent)
+  frame.remove()
+}
+onload = async () => { try { await look(360); await look(1100) } catch (e) { seen.errors.push(String(e)) } say() }
+</script><body></body>`
+
+// service is a small one with traffic, behind the layers whose figures are shown.
+func service(t testing.TB) (reg *prometheus.Registry, traffic func()) {
+	reg = prometheus.NewRegistry()
+	pages, err := cache.New(cache.Config[string, string]{Load: func(_ context.Context, key string) (string, error) {
+		if strings.HasPrefix(key, "missing") {
+			return "", cache.ErrNotFound
+		}
+		return strings.Repeat(key+" ", 500), nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	small, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signals, err := metrics.New(metrics.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg.MustRegister(metrics.Collector("pages", pages.Stats), metrics.Collector("api", small.Stats), metrics.Collector("api", signals.Stats))
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /pages/{id}", func(w http.ResponseWriter, r *http.Request) {
+		page, err := pages.Get(r.Context(), r.PathValue("id"))
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/plain")
+		_, _ = io.WriteString(w, page)
+	})
+	mux.HandleFunc("GET /broken", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(500) })
+	h := signals.Handler(small.Handler(mux))
+	return reg, func() {
+		for i := range 40 {
+			for _, path := range []string{fmt.Sprint("/pages/", i%7), fmt.Sprint("/pages/missing", i%5), "/nowhere"} {
+				r := httptest.NewRequest("GET", path, nil)
+				r.Header.Set("Accept-Encoding", "gzip")
+				h.ServeHTTP(httptest.NewRecorder(), r)
+			}
+		}
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/broken", nil))
+	}
+}
+
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") == "true" {
+		t.Fatal("no chromium")
+	}
+	t.Skip("no chromium")
+	return ""
+}
+
+func browse(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, chromium(t), append([]string{
+		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + t.TempDir(),
+	}, args...)...)
+	cmd.WaitDelay = 5 * time.Second
+	return cmd
+}
+
+// A browser shows what /metrics says, in a narrow window and in a wide one, without an error.
+func TestPage_InABrowser(t *testing.T) {
+	reg, traffic := service(t)
+	traffic()
+	said := make(chan []byte, 1)
+	mux := http.NewServeMux()
+	mux.Handle("/live", Handler(reg))
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/probe", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, probe)
+	})
+	mux.HandleFunc("POST /said", func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		said <- b
+	})
+	small, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(small.Handler(mux)) // a stream must pass a compressor
+	defer srv.Close()
+	cmd := browse(t, "--remote-debugging-port=0", srv.URL+"/probe")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { _ = cmd.Wait(); close(ended) }()
+	defer func() { _ = cmd.Process.Kill(); <-ended }()
+	var saw struct {
+		Errors, Tiles, Heads []string
+		Widths               map[string]int
+		All                  map[string]string
+	}
+	select {
+	case b := <-said:
+		if err := json.Unmarshal(b, &saw); err != nil {
+			t.Fatal(err)
+		}
+	case <-ended:
+		t.Fatal("the browser ended")
+	case <-time.After(60 * time.Second):
+		t.Fatal("the page said nothing")
+	}
+	if len(saw.Errors) > 0 {
+		t.Error("the console says", saw.Errors)
+	}
+	for _, width := range []int{360, 1100} {
+		if got := saw.Widths[strconv.Itoa(width)]; got == 0 || got > width {
+			t.Errorf("at %d px the page is %d wide", width, got)
+		}
+	}
+	heads := strings.Join(saw.Heads, "; ")
+	for _, want := range []string{"HTTP · api", "cache · pages", "compress · api", "Routes, by time", "Why not more", "Saved since the start"} {
+		if !strings.Contains(heads, want) {
+			t.Errorf("no %q among %s", want, heads)
+		}
+	}
+	res, err := srv.Client().Get(srv.URL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	compared := 0
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		name, value, _ := strings.Cut(lines.Text(), "} ")
+		base, labels, ok := strings.Cut(name, "{")
+		n, err := strconv.ParseFloat(value, 64)
+		if !ok || err != nil || n != float64(int(n)) || n > 99 || strings.HasSuffix(base, "_bucket") {
+			continue // larger numbers are rounded on the page
+		}
+		key := base + " " + strings.ReplaceAll(strings.ReplaceAll(labels, `"`, ""), ",", " ")
+		if got, there := saw.All[key]; !there || got != value {
+			t.Errorf("%s: %q on the page, %s in /metrics", key, got, value)
+		}
+		compared++
+	}
+	if compared < 20 {
+		t.Errorf("only %d values compared", compared)
+	}
+}
+
+// The picture for the README: HOTPATH_PICTURE names its folder, HOTPATH_PICTURE_OF the page, as by
+//
+//	shop serve -admin 127.0.0.1:9090 & shop load -rate 300 -d 3m &
+//
+// A browser takes it when a page is loaded,
+// so the page around it has an image that takes its time.
+func TestPage_Picture(t *testing.T) {
+	dir := os.Getenv("HOTPATH_PICTURE")
+	of, err := url.Parse(os.Getenv("HOTPATH_PICTURE_OF"))
+	if dir == "" || err != nil || of.Host == "" {
+		t.Skip("HOTPATH_PICTURE or HOTPATH_PICTURE_OF is not set")
+	}
+	live := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(of)
+		p.Out.URL.Path = of.Path
+	}}
+	mux := http.NewServeMux()
+	mux.Handle("/live", live)
+	mux.HandleFunc("/late", func(http.ResponseWriter, *http.Request) { time.Sleep(3 * time.Second) })
+	mux.HandleFunc("/{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(w, `<!doctype html><style>*{margin:0;border:0}iframe{width:100vw;height:100vh;display:block}</style><iframe src="/live"></iframe><img src="/late" hidden>`)
+	})
+	srv := httptest.NewServer(mux)
+	defer srv.Close()
+	defer srv.CloseClientConnections()
+	res, err := srv.Client().Get(srv.URL + "/live?events") // so that there is a history
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, res.Body) }()
+	time.Sleep(100 * time.Second)
+	for name, scheme := range map[string]string{"live.png": "1", "live-dark.png": "0"} {
+		cmd := browse(t, "--blink-settings=preferredColorScheme="+scheme, "--hide-scrollbars", "--window-size=1100,1900", "--timeout=10000",
+			"--screenshot="+filepath.Join(dir, name), srv.URL)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Error(err, string(out))
+		}
+	}
+}
