@@ -28,6 +28,7 @@ type Bulkhead struct {
 	limiter             // the limit, and what it learns from
 	queues              // who waits
 	inFlight int
+	ticks    uint // of the clock's sample
 	tally
 
 	kept      atomic.Int64 // bytes of responses
@@ -51,7 +52,8 @@ func New(cfg Config) (*Bulkhead, error) {
 // A slot is one handler that may run. It stands on the stack of who holds it.
 type slot struct {
 	b     *Bulkhead
-	began time.Time
+	began time.Time // zero: it is not timed
+	w     *waiter   // nil: it did not wait
 	held  bool
 }
 
@@ -78,9 +80,12 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	level := levelOf(c.Priority)
 	b.mu.Lock()
 	if b.waiting == 0 && b.inFlight < b.inForce() {
-		b.start(level)
+		if b.timed() {
+			s.began = time.Now()
+		}
+		s.held = true
+		b.start(level, s.began)
 		b.mu.Unlock()
-		s.held, s.began = true, time.Now()
 		return nil
 	}
 	now := time.Now()
@@ -104,7 +109,7 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	if err != nil {
 		return err
 	}
-	s.held, s.began = true, time.Now()
+	s.held, s.began, s.w = true, w.began, w
 	if ctx.Err() != nil { // it left while it was called
 		s.free(false)
 		b.count(func(t *tally) { t.left++ })
@@ -113,10 +118,20 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	return nil
 }
 
+// timed reports whether the next handler is: the clock is dearer than all else here, and says
+// something only where the limit matters. b.mu is held.
+func (b *Bulkhead) timed() bool {
+	b.ticks++
+	return 2*(b.inFlight+1) > b.inForce() || b.ticks%16 == 1
+}
+
 // start counts a handler that begins. b.mu is held.
-func (b *Bulkhead) start(level int) {
+func (b *Bulkhead) start(level int, now time.Time) {
+	if !now.IsZero() {
+		b.window.start(now)
+	}
 	b.inFlight++
-	b.peak = max(b.peak, b.inFlight)
+	b.window.peak = max(b.window.peak, b.inFlight)
 	b.started[level]++
 	b.share.count(level)
 }
@@ -127,16 +142,32 @@ func (s *slot) free(sample bool) {
 		return
 	}
 	s.held = false
-	b, now := s.b, time.Now()
-	took := now.Sub(s.began)
+	b, timed := s.b, !s.began.IsZero()
+	var now time.Time
+	var took time.Duration
+	if timed {
+		now = time.Now()
+		took = now.Sub(s.began)
+	}
 	b.mu.Lock()
 	b.inFlight--
-	if sample {
-		b.learn(s.began, now, took)
+	if timed {
+		b.window.end(s.began, now, sample)
+		if s.w != nil {
+			s.w.level.use(s.w.flow, took-s.w.charged, b.memory())
+		}
+		if sample {
+			b.learn(took, now, b.inFlight)
+		}
 	}
-	b.dispatch(now)
+	if b.waiting > 0 {
+		if !timed {
+			now = time.Now()
+		}
+		b.dispatch(now)
+	}
 	b.mu.Unlock()
-	if sample {
+	if timed && sample {
 		b.service.Observe(took)
 	}
 }
