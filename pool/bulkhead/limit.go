@@ -35,6 +35,8 @@ type limiter struct {
 	window     window
 	seen       float64 // samples in base while rising
 	risen      bool
+	falling    bool
+	slow       bool // the last window was: one more, that does not hold its onset, and we doubt
 	probe      probe
 
 	grew, fell, returned, absolved uint64
@@ -112,7 +114,7 @@ func (l *limiter) judge(inFlight int, now time.Time) {
 	p, mean := &l.probe, l.window.mean(now)
 	if mean < p.mean*math.Sqrt(l.limit/p.from) {
 		p.guilty = p.mean / p.from
-		l.high, l.risen = p.from, true
+		l.high, l.risen, l.falling = p.from, true, true
 		l.limit = max(l.limit, min(p.from, p.from*tolerance*l.base/p.mean))
 	} else {
 		l.base, l.long, l.seen = mean, mean, float64(l.window.n)
@@ -181,7 +183,7 @@ func (l *limiter) adapt(now time.Time) {
 	bound := float64(l.window.peak) >= l.limit*binding
 	calm := mean <= tolerance*l.base
 	below := l.limit < l.high-0.5
-	if !full && !(calm && below && bound) {
+	if !full && !(calm && below && bound) && !(l.slow && l.window.n >= sureSamples) {
 		return
 	}
 	l.window.next(now)
@@ -196,18 +198,27 @@ func (l *limiter) adapt(now time.Time) {
 	case !bound:
 		return
 	case calm && below:
+		l.falling, l.slow = false, false
 		l.limit = min(l.high, l.limit*wayUp+0.5)
 		l.returned++
 		return
 	case !calm && mean > tolerance*l.probe.guilty*l.limit:
-		l.doubt(mean, now)
+		if l.slow {
+			l.doubt(mean, now)
+		}
+		l.slow = !l.slow
 		return
 	}
+	l.slow = false
+	if !calm && !l.falling {
+		l.high = l.limit // if it was on the way back: this much is too much
+	}
+	l.falling = !calm
 	before := l.limit
 	gradient := math.Max(0.5, math.Min(1, tolerance*l.base/mean))
 	l.limit = 0.8*l.limit + 0.2*(l.limit*gradient+math.Sqrt(l.limit))
 	l.limit = math.Max(1, math.Min(l.max, l.limit))
-	l.high = l.limit
+	l.high = max(l.high, l.limit)
 	switch {
 	case l.limit > before:
 		l.grew++
