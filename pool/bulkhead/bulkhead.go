@@ -51,7 +51,6 @@ func New(cfg Config) (*Bulkhead, error) {
 
 // A slot is one handler that may run. It stands on the stack of who holds it.
 type slot struct {
-	b     *Bulkhead
 	began time.Time // zero: it is not timed
 	w     *waiter   // nil: it did not wait
 	held  bool
@@ -64,12 +63,26 @@ func (b *Bulkhead) Acquire(ctx context.Context, c Class) (release func(), err er
 		b.count(func(t *tally) { t.exempt++ })
 		return func() {}, nil
 	}
-	s := slot{b: b}
-	if err := b.enter(ctx, c, &s); err != nil {
+	h := &hold{b: b, ctx: ctx}
+	if err := b.enter(ctx, c, &h.slot); err != nil {
 		return nil, err
 	}
-	var once sync.Once
-	return func() { once.Do(func() { s.free(ctx.Err() == nil); b.count(func(t *tally) { t.served++ }) }) }, nil
+	return h.release, nil
+}
+
+// A hold is a slot of Acquire.
+type hold struct {
+	b    *Bulkhead
+	ctx  context.Context
+	slot slot
+	once sync.Once
+}
+
+func (h *hold) release() {
+	h.once.Do(func() {
+		h.b.free(&h.slot, h.ctx.Err() == nil)
+		h.b.count(func(t *tally) { t.served++ })
+	})
 }
 
 // enter gets s a slot.
@@ -111,7 +124,7 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	}
 	s.held, s.began, s.w = true, w.began, w
 	if ctx.Err() != nil { // it left while it was called
-		s.free(false)
+		b.free(s, false)
 		b.count(func(t *tally) { t.left++ })
 		return context.Cause(ctx)
 	}
@@ -137,12 +150,12 @@ func (b *Bulkhead) start(level int, now time.Time) {
 }
 
 // free gives the slot back, once. sample: the handler returned, so its time says something.
-func (s *slot) free(sample bool) {
+func (b *Bulkhead) free(s *slot, sample bool) {
 	if !s.held {
 		return
 	}
 	s.held = false
-	b, timed := s.b, !s.began.IsZero()
+	timed := !s.began.IsZero()
 	var now time.Time
 	var took time.Duration
 	if timed {
@@ -191,42 +204,60 @@ func (b *Bulkhead) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s := slot{b: b}
-		if err := b.enter(r.Context(), c, &s); err != nil {
-			if full := (*refusal)(nil); errors.As(err, &full) {
-				b.refuse(w, r, full)
+		if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
+			var s slot // on the stack
+			if err := b.enter(r.Context(), c, &s); err != nil {
+				b.answer(w, r, err)
+				return
 			}
+			b.serve(&s, w, r, next)
 			return
 		}
-		b.serve(&s, w, r, next)
+		k := &keeper{b: b, head: r.Method == http.MethodHead, ctx: r.Context()}
+		if err := b.enter(r.Context(), c, &k.slot); err != nil {
+			b.answer(w, r, err)
+			return
+		}
+		b.serveKept(k, w, r, next)
 	})
+}
+
+// answer tells a client that it is refused. One that has left is told nothing.
+func (b *Bulkhead) answer(w http.ResponseWriter, r *http.Request, err error) {
+	if full, ok := err.(*refusal); ok { // enter returns it as it is; errors.As would allocate
+		b.refuse(w, r, full)
+	}
 }
 
 // serve runs the handler. Whatever happens in it, the slot is given back once.
 func (b *Bulkhead) serve(s *slot, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	returned := false
-	var k *keeper
-	defer func() {
-		s.free(returned && r.Context().Err() == nil)
-		if k != nil {
-			k.forget()
-		}
-		b.count(func(t *tally) {
-			if returned {
-				t.served++
-			} else {
-				t.panicked++
-			}
-		})
-	}()
-	if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
-		next.ServeHTTP(w, r)
-	} else {
-		k = &keeper{b: b, slot: s, head: r.Method == http.MethodHead, ctx: r.Context()}
-		k.Wrap(w, k)
-		k.Serve(k, next, r)
-	}
+	defer func() { b.leftHandler(s, r, returned) }()
+	next.ServeHTTP(w, r)
 	returned = true
+}
+
+// serveKept does so too, and keeps the response.
+func (b *Bulkhead) serveKept(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	returned := false
+	defer func() {
+		b.leftHandler(&k.slot, r, returned)
+		k.forget()
+	}()
+	k.Wrap(w, k)
+	k.Serve(k, next, r)
+	returned = true
+}
+
+func (b *Bulkhead) leftHandler(s *slot, r *http.Request, returned bool) {
+	b.free(s, returned && r.Context().Err() == nil)
+	b.mu.Lock()
+	if returned {
+		b.served++
+	} else {
+		b.panicked++
+	}
+	b.mu.Unlock()
 }
 
 // around reports whether w is inside of b already: the same Bulkhead on both sides of a batch
