@@ -151,20 +151,28 @@ func (b *Bulkhead) start(level int, now time.Time) {
 
 // free gives the slot back, once. sample: the handler returned, so its time says something.
 func (b *Bulkhead) free(s *slot, sample bool) {
+	b.mu.Lock()
+	took, timed := b.give(s, sample)
+	b.mu.Unlock()
+	if timed && sample {
+		b.service.Observe(took)
+	}
+}
+
+// give is free; b.mu is held.
+func (b *Bulkhead) give(s *slot, sample bool) (took time.Duration, timed bool) {
 	if !s.held {
-		return
+		return 0, false
 	}
 	s.held = false
-	timed := !s.began.IsZero()
-	var now time.Time
-	var took time.Duration
-	if timed {
-		now = time.Now()
-		took = now.Sub(s.began)
-	}
-	b.mu.Lock()
 	b.inFlight--
+	timed = !s.began.IsZero()
+	if !timed && b.waiting == 0 {
+		return 0, false
+	}
+	now := time.Now()
 	if timed {
+		took = now.Sub(s.began)
 		b.window.end(s.began, now, sample)
 		if s.w != nil {
 			s.w.level.use(s.w.flow, took-s.w.charged, b.memory())
@@ -173,16 +181,8 @@ func (b *Bulkhead) free(s *slot, sample bool) {
 			b.learn(took, now, b.inFlight)
 		}
 	}
-	if b.waiting > 0 {
-		if !timed {
-			now = time.Now()
-		}
-		b.dispatch(now)
-	}
-	b.mu.Unlock()
-	if timed && sample {
-		b.service.Observe(took)
-	}
+	b.dispatch(now)
+	return took, timed
 }
 
 func (b *Bulkhead) count(add func(*tally)) {
@@ -249,15 +249,20 @@ func (b *Bulkhead) serveKept(k *keeper, w http.ResponseWriter, r *http.Request, 
 	returned = true
 }
 
+// leftHandler gives the slot back, unless that has happened, and counts how it ended.
 func (b *Bulkhead) leftHandler(s *slot, r *http.Request, returned bool) {
-	b.free(s, returned && r.Context().Err() == nil)
+	sample := returned && r.Context().Err() == nil
 	b.mu.Lock()
 	if returned {
 		b.served++
 	} else {
 		b.panicked++
 	}
+	took, timed := b.give(s, sample)
 	b.mu.Unlock()
+	if timed && sample {
+		b.service.Observe(took)
+	}
 }
 
 // around reports whether w is inside of b already: the same Bulkhead on both sides of a batch
