@@ -64,7 +64,7 @@ func TestC2_TheCut(t *testing.T) {
 		if !errors.As(err, &ce) || len(ce.Tasks) != 3 || ce.Tasks[0].State != "cancelled" || ce.Tasks[1].State != "waiting" || ce.Tasks[1].Do == nil || ce.Tasks[2].Do != nil || !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("%+v", err)
 		}
-		if !strings.HasPrefix(ce.Tasks[0].Name, "pool_test.TestC2_TheCut.func1.1 (pool_test.go:") {
+		if !strings.HasPrefix(ce.Tasks[0].Name, "pool_test.TestC2_TheCut.func1.1 (close_test.go:") {
 			t.Errorf("name %q", ce.Tasks[0].Name)
 		}
 		if _, err := f.Wait(t.Context()); !errors.Is(err, pool.ErrClosed) {
