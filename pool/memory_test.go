@@ -85,6 +85,25 @@ func TestAllocs_CancellingIsAmortised(t *testing.T) {
 	closed(t, p)
 }
 
+// What was cancelled leaves nothing in the queue, however much of it there was.
+func TestAllocs_CancelledTasksLeaveNothing(t *testing.T) {
+	p := newPool(t, pool.Config{Workers: 1, Queue: 10})
+	release := hold(t, p)
+	one := func(context.Context) (int, error) { return 1, nil }
+	before := heap()
+	for range 100_000 {
+		ctx, cancel := context.WithCancel(context.Background())
+		f := pool.Submit(ctx, p, one)
+		cancel()
+		_, _ = f.Wait(context.Background())
+	}
+	if left := heap() - before; left > 200_000 {
+		t.Errorf("%d bytes are left", left)
+	}
+	release()
+	closed(t, p)
+}
+
 // No goroutine runs before the first task, and none is left 2 x IdleTimeout after the last.
 func TestC5_NoGoroutineAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

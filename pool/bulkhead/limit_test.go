@@ -64,17 +64,20 @@ func TestL2_TheLimitStaysNearWhatTheServiceBears(t *testing.T) {
 }
 
 func TestL3_TheWayBackIsQuick(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBulkhead(t, bulkhead.Config{Limit: 16})
-		flat := func(int64) time.Duration { return 10 * time.Millisecond }
-		scripted(t, b, 64, 3*time.Second, flat)
-		scripted(t, b, 64, 3*time.Second, func(n int64) time.Duration { return time.Duration(n) * 5 * time.Millisecond })
-		low := b.Stats()
-		scripted(t, b, 64, time.Second, flat)
-		if s := b.Stats(); low.Limit > 10 || low.LimitChanges["absolved"] != 0 || s.Limit != 16 || s.LimitChanges["returned"] == 0 {
-			t.Errorf("it fell to %d and is %d, %v", low.Limit, s.Limit, s.LimitChanges)
-		}
-	})
+	for each := 3 * time.Millisecond; each <= 7*time.Millisecond; each += 500 * time.Microsecond {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBulkhead(t, bulkhead.Config{Limit: 16})
+			flat := func(int64) time.Duration { return 10 * time.Millisecond }
+			scripted(t, b, 64, 3*time.Second, flat)
+			// From one moment to the next what runs at a time makes it slow.
+			scripted(t, b, 64, 3*time.Second, func(n int64) time.Duration { return time.Duration(n) * each })
+			low := b.Stats()
+			scripted(t, b, 64, time.Second, flat)
+			if s := b.Stats(); low.Limit > 12 || low.LimitChanges["absolved"] != 0 || s.Limit != 16 || s.LimitChanges["returned"] == 0 {
+				t.Errorf("%v: it fell to %d and is %d, %v", each, low.Limit, s.Limit, s.LimitChanges)
+			}
+		})
+	}
 }
 
 func TestL4_ASlowerServiceIsNotThrottled(t *testing.T) {
@@ -106,4 +109,20 @@ func TestL2_TheLimitStaysWhereItIsUnderALastingLoad(t *testing.T) {
 			t.Errorf("it was %d and is %d", before, after)
 		}
 	})
+}
+
+// The clock is asked where the limit matters, and for one in sixteen elsewhere.
+func TestL1_TheClockIsSampled(t *testing.T) {
+	for _, c := range []struct {
+		limit int
+		want  uint64
+	}{{1, 160}, {100, 10}} {
+		b := newBulkhead(t, bulkhead.Config{Limit: c.limit, Fixed: true})
+		for range 160 {
+			acquire(t, b, bulkhead.Class{})()
+		}
+		if n := b.Stats().ServiceSeconds.Count(); n != c.want {
+			t.Errorf("limit %d: %d times, want %d", c.limit, n, c.want)
+		}
+	}
 }
