@@ -111,3 +111,26 @@ func ExampleSubmit_outlives() {
 	_ = p.Close(context.Background())
 	// Output: context canceled
 }
+
+// A task is seen as one by its context alone. Under another one Wait does not know that it has
+// the only worker, and waits until that context ends.
+func ExampleFuture_Wait_foreignContext() {
+	p, err := pool.New(pool.Config{Workers: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	inner := func(context.Context) (string, error) { return "helped", nil }
+	outer := pool.Submit(context.Background(), p, func(ctx context.Context) (string, error) {
+		foreign, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		_, err := pool.Submit(foreign, p, inner).Wait(foreign)
+		fmt.Println("under a foreign context:", err)
+		return pool.Submit(ctx, p, inner).Wait(ctx)
+	})
+	v, _ := outer.Wait(context.Background())
+	fmt.Println("under its own:", v)
+	_ = p.Close(context.Background())
+	// Output:
+	// under a foreign context: context deadline exceeded
+	// under its own: helped
+}
