@@ -225,7 +225,7 @@ func BenchmarkBulkhead(b *testing.B) {
 	plain := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.Header().Set("Cache-Control", "no-store")
-		http.Error(w, `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","status":503,"title":"Service Unavailable"}`, 503)
+		http.Error(w, `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","status":503,"title":"Service Unavailable"}`, http.StatusServiceUnavailable)
 	})
 	for name, h := range map[string]http.Handler{"hotpath": refuse, "http.Error": plain} {
 		b.Run("refused/"+name, func(b *testing.B) {

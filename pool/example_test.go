@@ -84,7 +84,9 @@ func ExamplePool_After() {
 
 func ExampleCloseError() {
 	p, _ := pool.New(pool.Config{Workers: 1})
-	_ = p.Go(context.Background(), func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	stuck := make(chan struct{})
+	defer close(stuck)
+	_ = p.Go(context.Background(), func(context.Context) error { <-stuck; return nil }) // ignores its context
 	_ = p.Go(context.Background(), func(context.Context) error { return nil })
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -95,7 +97,7 @@ func ExampleCloseError() {
 		}
 	}
 	// Output:
-	// cancelled
+	// running
 	// waiting
 }
 
