@@ -9,7 +9,7 @@ import (
 	"github.com/hotpath-go/hotpath/pool"
 )
 
-func TestAllocations(t *testing.T) {
+func TestAllocs(t *testing.T) {
 	p := newPool(t, pool.Config{Workers: 1})
 	bg := context.Background()
 	other := context.WithValue(bg, key{}, 1)

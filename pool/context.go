@@ -25,32 +25,39 @@ func (c *detached) Value(key any) any {
 // attached is the context of a task that can end by itself: by TaskTimeout, and for Submit with
 // the caller's. What that needs is made when somebody asks for Done; most tasks do not.
 type attached struct {
-	caller   context.Context
-	joined   bool // ends with the caller's, too
-	w        *worker
-	deadline time.Time // zero: none of its own
+	caller context.Context
+	w      *worker
+	ends   time.Duration // since its pool was made; 0: it has no deadline of its own
 
-	mu     sync.Mutex
-	made   context.Context
-	cancel context.CancelFunc
+	mu     sync.Mutex // also its Future's
+	made   *made
 	over   bool
+	joined bool // ends with the caller's, too
 }
+
+// made is the context that somebody asked for.
+type made struct {
+	context.Context
+	cancel context.CancelFunc
+}
+
+func (a *attached) deadline() (at time.Time, ok bool) { return a.w.p.born.Add(a.ends), a.ends > 0 }
 
 func (a *attached) begin(w *worker, started time.Time) {
 	a.w = w
 	if d := w.p.cfg.TaskTimeout; d > 0 {
-		a.deadline = started.Add(d)
+		a.ends = started.Add(d).Sub(w.p.born)
 	}
 }
 
 // end lets go of what was made: the task has returned.
 func (a *attached) end() {
 	a.mu.Lock()
-	cancel := a.cancel
+	made := a.made
 	a.over = true
 	a.mu.Unlock()
-	if cancel != nil {
-		cancel()
+	if made != nil {
+		made.cancel()
 	}
 }
 
@@ -58,7 +65,7 @@ func (a *attached) real() context.Context {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.made != nil {
-		return a.made
+		return a.made.Context
 	}
 	ctx := a.caller
 	if !a.joined {
@@ -70,13 +77,13 @@ func (a *attached) real() context.Context {
 		cancelCause(context.Cause(a.w.p.base))
 	}
 	free := func() { stop(); cancelCause(nil) }
-	if !a.deadline.IsZero() {
+	if at, ok := a.deadline(); ok {
 		var cancel context.CancelFunc
-		inner, cancel = context.WithDeadline(inner, a.deadline)
+		inner, cancel = context.WithDeadline(inner, at)
 		before := free
 		free = func() { cancel(); before() }
 	}
-	a.made, a.cancel = inner, free
+	a.made = &made{inner, free}
 	if a.over {
 		free()
 	}
@@ -86,17 +93,23 @@ func (a *attached) real() context.Context {
 func (a *attached) existing() context.Context {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.made
+	if a.made == nil {
+		return nil
+	}
+	return a.made.Context
 }
 
 func (a *attached) Deadline() (time.Time, bool) {
-	at, ok := a.deadline, !a.deadline.IsZero()
+	at, ok := a.deadline()
 	if a.joined {
 		if d, has := a.caller.Deadline(); has && (!ok || d.Before(at)) {
 			return d, true
 		}
 	}
-	return at, ok
+	if !ok {
+		return time.Time{}, false
+	}
+	return at, true
 }
 
 func (a *attached) Done() <-chan struct{} { return a.real().Done() }
@@ -108,7 +121,7 @@ func (a *attached) Err() error {
 	if err := a.w.p.base.Err(); err != nil {
 		return err
 	}
-	if !a.deadline.IsZero() && !time.Now().Before(a.deadline) {
+	if at, ok := a.deadline(); ok && !time.Now().Before(at) {
 		return context.DeadlineExceeded
 	}
 	if a.joined {

@@ -84,7 +84,9 @@ func ExamplePool_After() {
 
 func ExampleCloseError() {
 	p, _ := pool.New(pool.Config{Workers: 1})
-	_ = p.Go(context.Background(), func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
+	stuck := make(chan struct{})
+	defer close(stuck)
+	_ = p.Go(context.Background(), func(context.Context) error { <-stuck; return nil }) // ignores its context
 	_ = p.Go(context.Background(), func(context.Context) error { return nil })
 	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
@@ -95,7 +97,7 @@ func ExampleCloseError() {
 		}
 	}
 	// Output:
-	// cancelled
+	// running
 	// waiting
 }
 
@@ -110,4 +112,27 @@ func ExampleSubmit_outlives() {
 	fmt.Println(err)
 	_ = p.Close(context.Background())
 	// Output: context canceled
+}
+
+// A task is seen as one by its context alone. Under another one Wait does not know that it has
+// the only worker, and waits until that context ends.
+func ExampleFuture_Wait_foreignContext() {
+	p, err := pool.New(pool.Config{Workers: 1})
+	if err != nil {
+		log.Fatal(err)
+	}
+	inner := func(context.Context) (string, error) { return "helped", nil }
+	outer := pool.Submit(context.Background(), p, func(ctx context.Context) (string, error) {
+		foreign, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+		defer cancel()
+		_, err := pool.Submit(foreign, p, inner).Wait(foreign)
+		fmt.Println("under a foreign context:", err)
+		return pool.Submit(ctx, p, inner).Wait(ctx)
+	})
+	v, _ := outer.Wait(context.Background())
+	fmt.Println("under its own:", v)
+	_ = p.Close(context.Background())
+	// Output:
+	// under a foreign context: context deadline exceeded
+	// under its own: helped
 }

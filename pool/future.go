@@ -4,25 +4,22 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
 // A Future is the result to come of a task of Submit.
 type Future[T any] struct {
-	ctx   attached // its task's context
+	ctx   attached // its task's context, and the mutex of stop and done
 	p     *Pool
 	f     func(ctx context.Context) (T, error)
 	value T
 	err   error
-	state atomic.Uint32
-	stop  func() bool // the watch over the caller's context
+	stop  func() bool   // the watch over the caller's context
+	done  chan struct{} // made for who waits
 
+	state           atomic.Uint32
 	inQueue, buried bool // guarded by p.mu
-
-	mu   sync.Mutex
-	done chan struct{} // made for who waits
 }
 
 const (
@@ -78,9 +75,9 @@ func (t *Future[T]) watch(ctx context.Context) {
 			t.settle(context.Cause(ctx))
 		}
 	})
-	t.mu.Lock()
+	t.ctx.mu.Lock()
 	t.stop = stop
-	t.mu.Unlock()
+	t.ctx.mu.Unlock()
 	if t.state.Load() != waiting {
 		stop()
 	}
@@ -102,8 +99,8 @@ func (t *Future[T]) leaveQueue() (alive bool) { t.inQueue = false; return !t.bur
 func (t *Future[T]) enterQueue()              { t.inQueue = true }
 
 func (t *Future[T]) function() any {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.ctx.mu.Lock()
+	defer t.ctx.mu.Unlock()
 	return t.f
 }
 
@@ -169,11 +166,11 @@ func (t *Future[T]) count(add func(*outcomes)) {
 
 func (t *Future[T]) settle(err error) {
 	t.err = err
-	t.mu.Lock()
+	t.ctx.mu.Lock()
 	t.f = nil
 	t.state.Store(settled)
 	done, stop := t.done, t.stop
-	t.mu.Unlock()
+	t.ctx.mu.Unlock()
 	if done != nil {
 		close(done)
 	}
@@ -184,8 +181,8 @@ func (t *Future[T]) settle(err error) {
 
 // Done returns a channel that is closed when the result is there.
 func (t *Future[T]) Done() <-chan struct{} {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.ctx.mu.Lock()
+	defer t.ctx.mu.Unlock()
 	if t.done == nil {
 		t.done = make(chan struct{})
 		if t.state.Load() == settled {

@@ -30,6 +30,7 @@ type Pool struct {
 	cancel context.CancelCauseFunc
 	cutted atomic.Bool
 
+	born time.Time
 	mu   sync.Mutex // never held while a task runs
 	cond sync.Cond  // parked workers
 	queue
@@ -71,7 +72,7 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{cfg: cfg}
+	p := &Pool{cfg: cfg, born: time.Now()}
 	p.cond.L = &p.mu
 	p.base, p.cancel = context.WithCancelCause(context.Background())
 	return p, nil

@@ -9,6 +9,8 @@ import (
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/pool"
+	"github.com/hotpath-go/hotpath/pool/bulkhead"
 	"github.com/hotpath-go/hotpath/throttle"
 )
 
@@ -37,14 +39,25 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		}
 	}
 
+	side := handOver(inline)
+	if on.Has("pool") {
+		// What an order entails is done when it has been answered.
+		layers.Later = must(pool.New(pool.Config{}))
+		side = behind(layers.Later)
+	}
+
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /products/{id}", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), productPage) })
 	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), listPage) })
 	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, public(w, get), topPage) })
 	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, drop) })
-	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s, side) })
 
 	h := http.Handler(mux)
+	if on.Has("bulkhead") {
+		layers.Database = beforeDatabase()
+		h = layers.Database.Handler(h)
+	}
 	if layers.Answers != nil {
 		h = layers.Answers.Handler(h)
 	}
@@ -56,6 +69,9 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		limit := fair()
 		h, layers.Fair = limit.Handler(h), limit
 	}
+	if layers.Later != nil {
+		h = layers.background(h)
+	}
 	return h, layers
 }
 
@@ -64,11 +80,13 @@ type Engine = cache.Store[pageKey, []byte]
 
 // Layers are the parts of After whose statistics the report shows; nil: switched off.
 type Layers struct {
-	Pages   *cache.Cache[pageKey, []byte]
-	Answers *httpcache.Cache
-	Small   *compress.Compressor
-	Fair    *throttle.Limiter
-	Close   func() // nil: there is nothing to close
+	Pages    *cache.Cache[pageKey, []byte]
+	Answers  *httpcache.Cache
+	Small    *compress.Compressor
+	Fair     *throttle.Limiter
+	Later    *pool.Pool
+	Database *bulkhead.Bulkhead
+	Close    func() // nil: there is nothing to close
 }
 
 type getPage = func(context.Context, pageKey) ([]byte, error)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"time"
 )
 
 // Before is what the articles start from, and nothing sillier: no index, SELECT *, a query for
@@ -76,7 +75,7 @@ func Before(s *Store) http.Handler {
 			fail(w, err)
 			return
 		}
-		time.Sleep(s.SideWork)
+		_ = s.sideWork(r.Context())
 		w.WriteHeader(http.StatusCreated)
 	})
 	return mux

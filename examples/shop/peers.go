@@ -38,7 +38,7 @@ func Peers(s *Store) (h http.Handler, closeAll func()) {
 	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { p.answer(w, r, listPage) })
 	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { p.answer(w, r, topPage) })
 	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, p.drop) })
-	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s, inline) })
 	zip := must(gzhttp.NewWrapper(gzhttp.CompressionLevel(gzip.BestSpeed)))
 	mux.Handle("POST /batch", zip(http.HandlerFunc(p.batch)))
 	return p.throttled(mux), p.pages.Close

@@ -55,7 +55,13 @@ func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.H
 			return nil, nil, err
 		}
 		h, layers := After(s, on, engine)
-		layers.Close = func() { _ = engine.Close(context.Background()) }
+		drain := layers.Close
+		layers.Close = func() {
+			if drain != nil {
+				drain()
+			}
+			_ = engine.Close(context.Background())
+		}
 		return h, layers, nil
 	}
 	return nil, nil, fmt.Errorf("variant is %q: must be one of %s", name, strings.Join(variantNames, ", "))

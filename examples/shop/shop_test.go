@@ -42,8 +42,8 @@ var testData = sync.OnceValues(func() ([]byte, error) {
 	return os.ReadFile(file)
 })
 
-// shop serves a variant on a fresh copy of the test data, without side work.
-func shop(t testing.TB, name string, on Switches) *Variant {
+// copyOf opens a fresh copy of the test data, without side work.
+func copyOf(t testing.TB) *Store {
 	t.Helper()
 	dir := t.TempDir()
 	data, err := testData()
@@ -56,6 +56,13 @@ func shop(t testing.TB, name string, on Switches) *Variant {
 	}
 	s := Open(file, testProducts, 0)
 	s.SideWork = 0
+	return s
+}
+
+// shop serves a variant on a fresh copy of the test data.
+func shop(t testing.TB, name string, on Switches) *Variant {
+	t.Helper()
+	s := copyOf(t)
 	v, err := serveVariant(t.Context(), name, s, on, "127.0.0.1:0", nil)
 	if err != nil {
 		s.Close()

@@ -30,6 +30,7 @@ type Store struct {
 	writer  *sql.DB
 
 	queries, rows, opened atomic.Int64
+	sideDone              atomic.Int64
 }
 
 // Counts is what a Store was asked since it was opened.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Tuned is what a good engineer does without any library: indexes, joins and IN, only the
@@ -19,7 +18,7 @@ func Tuned(s *Store) http.Handler {
 	mux.HandleFunc("GET /categories/{id}/products", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, s.encoded, listPage) })
 	mux.HandleFunc("GET /categories/{id}/top", func(w http.ResponseWriter, r *http.Request) { answerPage(w, r, s.encoded, topPage) })
 	mux.HandleFunc("PUT /products/{id}/price", func(w http.ResponseWriter, r *http.Request) { setPrice(w, r, s, nil) })
-	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s) })
+	mux.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) { takeOrder(w, r, s, inline) })
 	return mux
 }
 
@@ -104,16 +103,18 @@ func setPrice(w http.ResponseWriter, r *http.Request, s *Store, drop func(produc
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func takeOrder(w http.ResponseWriter, r *http.Request, s *Store) {
+func takeOrder(w http.ResponseWriter, r *http.Request, s *Store, side handOver) {
 	id, err := bodyNumber(r, "product")
 	if err == nil {
 		_, err = s.Write(r.Context(), "INSERT INTO orders (product_id) VALUES (?) RETURNING id", id)
+	}
+	if err == nil {
+		err = side(r.Context(), s.sideWork)
 	}
 	if err != nil {
 		fail(w, err)
 		return
 	}
-	time.Sleep(s.SideWork)
 	w.WriteHeader(http.StatusCreated)
 }
 

@@ -28,6 +28,7 @@ type Bulkhead struct {
 	limiter             // the limit, and what it learns from
 	queues              // who waits
 	inFlight int
+	ticks    uint // of the clock's sample
 	tally
 
 	kept      atomic.Int64 // bytes of responses
@@ -50,8 +51,8 @@ func New(cfg Config) (*Bulkhead, error) {
 
 // A slot is one handler that may run. It stands on the stack of who holds it.
 type slot struct {
-	b     *Bulkhead
-	began time.Time
+	began time.Time // zero: it is not timed
+	w     *waiter   // nil: it did not wait
 	held  bool
 }
 
@@ -62,12 +63,26 @@ func (b *Bulkhead) Acquire(ctx context.Context, c Class) (release func(), err er
 		b.count(func(t *tally) { t.exempt++ })
 		return func() {}, nil
 	}
-	s := slot{b: b}
-	if err := b.enter(ctx, c, &s); err != nil {
+	h := &hold{b: b, ctx: ctx}
+	if err := b.enter(ctx, c, &h.slot); err != nil {
 		return nil, err
 	}
-	var once sync.Once
-	return func() { once.Do(func() { s.free(ctx.Err() == nil); b.count(func(t *tally) { t.served++ }) }) }, nil
+	return h.release, nil
+}
+
+// A hold is a slot of Acquire.
+type hold struct {
+	b    *Bulkhead
+	ctx  context.Context
+	slot slot
+	once sync.Once
+}
+
+func (h *hold) release() {
+	h.once.Do(func() {
+		h.b.free(&h.slot, h.ctx.Err() == nil)
+		h.b.count(func(t *tally) { t.served++ })
+	})
 }
 
 // enter gets s a slot.
@@ -78,9 +93,12 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	level := levelOf(c.Priority)
 	b.mu.Lock()
 	if b.waiting == 0 && b.inFlight < b.inForce() {
-		b.start(level)
+		if b.timed() {
+			s.began = time.Now()
+		}
+		s.held = true
+		b.start(level, s.began)
 		b.mu.Unlock()
-		s.held, s.began = true, time.Now()
 		return nil
 	}
 	now := time.Now()
@@ -104,41 +122,67 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 	if err != nil {
 		return err
 	}
-	s.held, s.began = true, time.Now()
+	s.held, s.began, s.w = true, w.began, w
 	if ctx.Err() != nil { // it left while it was called
-		s.free(false)
+		b.free(s, false)
 		b.count(func(t *tally) { t.left++ })
 		return context.Cause(ctx)
 	}
 	return nil
 }
 
+// timed reports whether the next handler is: the clock is dearer than all else here, and says
+// something only where the limit matters. b.mu is held.
+func (b *Bulkhead) timed() bool {
+	b.ticks++
+	return 2*(b.inFlight+1) > b.inForce() || b.ticks%16 == 1
+}
+
 // start counts a handler that begins. b.mu is held.
-func (b *Bulkhead) start(level int) {
+func (b *Bulkhead) start(level int, now time.Time) {
+	if !now.IsZero() {
+		b.window.start(now)
+	}
 	b.inFlight++
-	b.peak = max(b.peak, b.inFlight)
+	b.window.peak = max(b.window.peak, b.inFlight)
 	b.started[level]++
 	b.share.count(level)
 }
 
 // free gives the slot back, once. sample: the handler returned, so its time says something.
-func (s *slot) free(sample bool) {
-	if !s.held {
-		return
-	}
-	s.held = false
-	b, now := s.b, time.Now()
-	took := now.Sub(s.began)
+func (b *Bulkhead) free(s *slot, sample bool) {
 	b.mu.Lock()
-	b.inFlight--
-	if sample {
-		b.learn(s.began, now, took)
-	}
-	b.dispatch(now)
+	took, timed := b.give(s, sample)
 	b.mu.Unlock()
-	if sample {
+	if timed && sample {
 		b.service.Observe(took)
 	}
+}
+
+// give is free; b.mu is held.
+func (b *Bulkhead) give(s *slot, sample bool) (took time.Duration, timed bool) {
+	if !s.held {
+		return 0, false
+	}
+	s.held = false
+	b.inFlight--
+	timed = !s.began.IsZero()
+	if !timed && b.waiting == 0 {
+		return 0, false
+	}
+	now := time.Now()
+	if timed {
+		took = now.Sub(s.began)
+		b.window.end(s.began, now, sample)
+		if s.w != nil {
+			s.w.level.use(s.w.flow, took-s.w.charged, b.memory())
+		}
+		if sample {
+			b.learn(took, now, b.inFlight)
+		}
+	}
+	b.dispatch(now)
+	return took, timed
 }
 
 func (b *Bulkhead) count(add func(*tally)) {
@@ -160,42 +204,65 @@ func (b *Bulkhead) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		s := slot{b: b}
-		if err := b.enter(r.Context(), c, &s); err != nil {
-			if full := (*refusal)(nil); errors.As(err, &full) {
-				b.refuse(w, r, full)
+		if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
+			var s slot // on the stack
+			if err := b.enter(r.Context(), c, &s); err != nil {
+				b.answer(w, r, err)
+				return
 			}
+			b.serve(&s, w, r, next)
 			return
 		}
-		b.serve(&s, w, r, next)
+		k := &keeper{b: b, head: r.Method == http.MethodHead, ctx: r.Context()}
+		if err := b.enter(r.Context(), c, &k.slot); err != nil {
+			b.answer(w, r, err)
+			return
+		}
+		b.serveKept(k, w, r, next)
 	})
+}
+
+// answer tells a client that it is refused. One that has left is told nothing.
+func (b *Bulkhead) answer(w http.ResponseWriter, r *http.Request, err error) {
+	if full, ok := err.(*refusal); ok { // enter returns it as it is; errors.As would allocate
+		b.refuse(w, r, full)
+	}
 }
 
 // serve runs the handler. Whatever happens in it, the slot is given back once.
 func (b *Bulkhead) serve(s *slot, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	returned := false
-	var k *keeper
-	defer func() {
-		s.free(returned && r.Context().Err() == nil)
-		if k != nil {
-			k.forget()
-		}
-		b.count(func(t *tally) {
-			if returned {
-				t.served++
-			} else {
-				t.panicked++
-			}
-		})
-	}()
-	if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
-		next.ServeHTTP(w, r)
-	} else {
-		k = &keeper{b: b, slot: s, head: r.Method == http.MethodHead, ctx: r.Context()}
-		k.Wrap(w, k)
-		k.Serve(k, next, r)
-	}
+	defer func() { b.leftHandler(s, r, returned) }()
+	next.ServeHTTP(w, r)
 	returned = true
+}
+
+// serveKept does so too, and keeps the response.
+func (b *Bulkhead) serveKept(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
+	returned := false
+	defer func() {
+		b.leftHandler(&k.slot, r, returned)
+		k.forget()
+	}()
+	k.Wrap(w, k)
+	k.Serve(k, next, r)
+	returned = true
+}
+
+// leftHandler gives the slot back, unless that has happened, and counts how it ended.
+func (b *Bulkhead) leftHandler(s *slot, r *http.Request, returned bool) {
+	sample := returned && r.Context().Err() == nil
+	b.mu.Lock()
+	if returned {
+		b.served++
+	} else {
+		b.panicked++
+	}
+	took, timed := b.give(s, sample)
+	b.mu.Unlock()
+	if timed && sample {
+		b.service.Observe(took)
+	}
 }
 
 // around reports whether w is inside of b already: the same Bulkhead on both sides of a batch

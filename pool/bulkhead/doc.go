@@ -24,12 +24,21 @@
 // Small responses are kept until the handler has returned and sent after the slot was given back:
 // slow readers hold none. Flush, Hijack, 1xx, HEAD and what is larger than Buffer pass through.
 //
+// # The limit
+//
+// It starts at 4 and doubles as long as that makes nothing slower: some six service times to 64.
+// From then on it follows the mean service time, by Little's law, against the least one seen. When
+// that is exceeded by half the limit is halved for a moment: if the mean comes down too, what runs
+// at a time is the cause and the limit stays lower; if not, the service itself has become slower,
+// and the limit comes back.
+//
 // # Limits
 //
-// The limit learns from service times; a handler that waits for something else most of the time
-// wants [Config].Fixed, or a Bulkhead of its own. By default no header is read: a priority or
-// tenant that a client claims MUST be checked first, and an Exempt by path prefix compared with
-// r.Pattern, or it is a way around the limit.
+// The limit learns from all handlers alike: ones whose times differ a thousandfold, or that wait
+// for something else most of the time, want [Config].Fixed or a Bulkhead of their own. With very
+// few servers and a Limit guessed far too high it settles at about three times the servers. By
+// default no header is read: a priority or tenant that a client claims MUST be checked first, and
+// an Exempt by path prefix compared with r.Pattern, or it is a way around the limit.
 //
 // # Composition
 //

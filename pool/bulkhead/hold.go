@@ -16,7 +16,7 @@ import (
 type keeper struct {
 	rw.Writer
 	b       *Bulkhead
-	slot    *slot
+	slot    slot
 	ctx     context.Context
 	head    bool
 	status  int
@@ -127,13 +127,13 @@ func (k *keeper) goLong() {
 	if !k.long {
 		k.long = true
 		k.b.longLived.Add(1)
-		k.slot.free(false)
+		k.b.free(&k.slot, false)
 	}
 }
 
 // OnReturn gives the slot back first, then sends in one Write.
 func (k *keeper) OnReturn() {
-	k.slot.free(k.ctx.Err() == nil)
+	k.b.free(&k.slot, k.ctx.Err() == nil)
 	h := k.Thaw()
 	whole := k.Declared() < 0 || k.Declared() == k.Written()
 	if whole && rw.BodyAllowed(k.status) && h.Get("Transfer-Encoding") == "" && !k.HasTrailers() {

@@ -6,18 +6,21 @@ import (
 )
 
 // The limit follows the service times: Netflix's Gradient2 with a minimum in place of its long
-// average, a quick way back, and the rule that a fall which did not help was not our fault.
+// average, a quick way up, and the rule that a fall which did not help was not our fault.
 const (
-	firstLimit  = 16 // so that base is learnt unloaded
+	firstLimit  = 4 // so that base is learnt unloaded; it doubles from there
+	fewSamples  = 8
+	sureSamples = 40
 	fullSamples = 100
 	fullWindow  = 100 * time.Millisecond
 	calmSamples = 20
 	calmWindow  = 50 * time.Millisecond
-	forgetting  = 1.0005 // of base, each window
+	smoothing   = 4      // full windows, of what base is the least of: the least of single ones is their noise
+	forgetting  = 1.0005 // of base, each full window
 	tolerance   = 1.5    // of the mean above base
 	binding     = 0.75   // share of the limit that must be in use for it to matter
-	probeDepth  = 0.7    // of where a fall began
-	probeHelp   = 0.85   // of the fall's mean time: above, it did not help
+	wayUp       = 1.5    // a calm window
+	probeDepth  = 0.5    // of the limit that is in doubt
 	meanOver    = 64
 )
 
@@ -25,114 +28,201 @@ const (
 type limiter struct {
 	fixed      bool
 	max, limit float64
-	high       float64 // where the limit was before it fell
-	back       bool    // on the way back to high
+	high       float64 // as far as the quick way up goes: where the limit was before it fell
 	mean       time.Duration
 
-	base      float64 // the least mean of a window, in seconds
-	sum       float64
-	n, peak   int
-	window    time.Time // began
-	epoch     time.Time // samples count if they started after it
-	fallFrom  float64   // 0: not falling
-	fallMean  float64
-	fallCount int
+	base, long float64 // seconds: the least mean; the mean of some windows
+	window     window
+	seen       float64 // samples in base while rising
+	risen      bool
+	falling    bool
+	slow       bool // the last window was: one more, that does not hold its onset, and we doubt
+	probe      probe
 
 	grew, fell, returned, absolved uint64
 }
 
+// A window measures the mean service time by Little's law: the time that handlers spent in it,
+// by how many ended in it. The mean of those that ended would be late by a service in saying
+// that all have become slow, and of those that began and ended in it the short ones are too many.
+type window struct {
+	began   time.Time
+	n, peak int
+	spent   time.Duration // of handlers that ended, and of those that run, since the window began
+	running int           // handlers that are timed
+	starts  time.Duration // the sum of their starts, since zero
+	zero    time.Time
+}
+
+func (w *window) start(now time.Time) {
+	w.running++
+	w.starts += now.Sub(w.zero)
+}
+
+// end counts a handler that began then. sample: its time says something.
+func (w *window) end(began, now time.Time, sample bool) {
+	w.running--
+	w.starts -= began.Sub(w.zero)
+	if sample {
+		w.n++
+		w.spent += now.Sub(began)
+	} else {
+		w.spent += max(0, w.began.Sub(began)) // what next took off for it
+	}
+}
+
+// ages is how long all that run have run.
+func (w *window) ages(now time.Time) time.Duration {
+	return time.Duration(w.running)*now.Sub(w.zero) - w.starts
+}
+
+func (w *window) mean(now time.Time) float64 {
+	return (w.spent + w.ages(now)).Seconds() / float64(w.n)
+}
+
+func (w *window) next(now time.Time) {
+	w.began, w.n, w.peak, w.spent = now, 0, 0, -w.ages(now)
+}
+
+func (w *window) lasted(n int, d time.Duration, now time.Time) bool {
+	return w.n >= n && now.Sub(w.began) >= d
+}
+
+// A probe finds out whether what runs at a time is what makes it slow: the limit is halved for a
+// while. If we are the cause the mean time falls nearly as far; if the service is, it stays.
+type probe struct {
+	from, mean float64 // the limit in doubt and the mean time there; 0: no probe is under way
+	guilty     float64 // mean time by limit when it was us
+}
+
+func (l *limiter) doubt(mean float64, now time.Time) {
+	l.probe.from, l.probe.mean = l.limit, mean
+	l.limit = max(1, l.limit*probeDepth)
+	l.fell++
+	l.window.next(now)
+}
+
+// judge ends a probe.
+func (l *limiter) judge(inFlight int, now time.Time) {
+	if inFlight > l.inForce() { // not yet down
+		l.window.next(now)
+		return
+	}
+	if l.window.n < sureSamples {
+		return
+	}
+	p, mean := &l.probe, l.window.mean(now)
+	if mean < p.mean*math.Sqrt(l.limit/p.from) {
+		p.guilty = p.mean / p.from
+		l.high, l.risen, l.falling = p.from, true, true
+		l.limit = max(l.limit, min(p.from, p.from*tolerance*l.base/p.mean))
+	} else {
+		l.base, l.long, l.seen = mean, mean, float64(l.window.n)
+		l.limit = p.from
+		l.absolved++
+	}
+	p.from = 0
+	l.window.next(now)
+}
+
+// rising is the way up from the first limit: doubled as soon as each slot has been used once, as
+// long as that makes nothing slow.
+func (l *limiter) rising(now time.Time) {
+	n, mean := float64(l.window.n), l.window.mean(now)
+	switch {
+	case n < max(fewSamples, l.limit):
+		return
+	case l.seen == 0 || mean <= tolerance*l.base:
+		l.seen += n
+		l.base += (mean - l.base) * n / l.seen
+		l.long = l.base
+		if float64(l.window.peak) >= l.limit*binding {
+			l.limit = min(l.max, 2*l.limit)
+			l.risen = l.limit == l.max
+			l.grew++
+		}
+		l.window.next(now)
+	case n >= sureSamples:
+		l.doubt(mean, now)
+	}
+}
+
 func (l *limiter) init(cfg Config) {
 	l.fixed, l.max = cfg.Fixed, float64(cfg.Limit)
-	l.limit = l.max
+	l.limit, l.high = l.max, l.max
 	if !cfg.Fixed {
 		l.limit = min(l.max, firstLimit)
 	}
-	l.high = l.limit
-	l.window = time.Now()
-	l.epoch = l.window
+	l.window.zero = time.Now()
+	l.window.next(l.window.zero)
 }
 
-func (l *limiter) inForce() int { return max(1, int(l.limit)) }
+func (l *limiter) inForce() int { return max(1, int(l.limit+0.5)) }
 
 // learn takes one service time.
-func (l *limiter) learn(began, now time.Time, took time.Duration) {
+func (l *limiter) learn(took time.Duration, now time.Time, inFlight int) {
 	if l.mean == 0 {
 		l.mean = took
 	} else {
 		l.mean += (took - l.mean) / meanOver
 	}
-	if l.fixed {
-		return
-	}
-	if !began.Before(l.epoch) {
-		l.sum += took.Seconds()
-		l.n++
-	}
-	if l.n >= calmSamples && now.Sub(l.window) >= calmWindow {
+	switch {
+	case l.fixed:
+	case l.probe.from > 0:
+		l.judge(inFlight, now)
+	case !l.risen:
+		l.rising(now)
+	case l.window.lasted(calmSamples, calmWindow, now):
 		l.adapt(now)
 	}
 }
 
 func (l *limiter) adapt(now time.Time) {
-	mean := l.sum / float64(l.n)
-	full := l.n >= fullSamples && now.Sub(l.window) >= fullWindow
-	bound := float64(l.peak) >= l.limit*binding
-	calm := l.base == 0 || mean <= tolerance*l.base
+	mean := l.window.mean(now)
+	full := l.window.lasted(fullSamples, fullWindow, now)
+	bound := float64(l.window.peak) >= l.limit*binding
+	calm := mean <= tolerance*l.base
 	below := l.limit < l.high-0.5
-	if !full && !(calm && below) {
+	if !full && !(calm && below && bound) && !(l.slow && l.window.n >= sureSamples) {
 		return
 	}
-	l.sum, l.n, l.peak, l.window = 0, 0, 0, now
-	if l.base == 0 || mean < l.base {
-		l.base = mean
-	} else {
-		l.base *= forgetting
-	}
-	if calm {
-		l.fallFrom = 0
-		if below && bound {
-			l.back = true
-			l.limit = min(l.high, l.limit*1.5+0.5)
-			l.epoch = now
-			l.returned++
-			return
+	l.window.next(now)
+	if full {
+		l.long += (mean - l.long) / smoothing
+		if l.probe.guilty == 0 || !bound { // or the limit would creep up as long as the load lasts
+			l.base *= forgetting
 		}
-	} else if l.falling(mean) {
+		l.base = min(l.base, l.long)
+	}
+	switch {
+	case !bound:
+		return
+	case calm && below:
+		l.falling, l.slow = false, false
+		l.limit = min(l.high, l.limit*wayUp+0.5)
+		l.returned++
+		return
+	case !calm && mean > tolerance*l.probe.guilty*l.limit:
+		if l.slow {
+			l.doubt(mean, now)
+		}
+		l.slow = !l.slow
 		return
 	}
-	if !bound {
-		return
+	l.slow = false
+	if !calm && !l.falling {
+		l.high = l.limit // if it was on the way back: this much is too much
 	}
+	l.falling = !calm
 	before := l.limit
 	gradient := math.Max(0.5, math.Min(1, tolerance*l.base/mean))
 	l.limit = 0.8*l.limit + 0.2*(l.limit*gradient+math.Sqrt(l.limit))
 	l.limit = math.Max(1, math.Min(l.max, l.limit))
-	l.high = math.Max(l.high, l.limit)
+	l.high = max(l.high, l.limit)
 	switch {
 	case l.limit > before:
 		l.grew++
 	case l.limit < before:
 		l.fell++
 	}
-}
-
-// falling keeps account of a fall. True: it did not help, so the service is what is slow now.
-func (l *limiter) falling(mean float64) bool {
-	if l.fallFrom == 0 {
-		l.fallFrom, l.fallMean, l.fallCount = l.limit, 0, 0
-		l.high = l.limit // if it was on the way back: this much is too much
-		l.back = false
-	}
-	l.fallCount++
-	l.fallMean += (mean - l.fallMean) / float64(l.fallCount)
-	if l.limit > l.fallFrom*probeDepth {
-		return false
-	}
-	if mean > l.fallMean*probeHelp {
-		l.base, l.limit, l.fallFrom = mean, l.high, 0
-		l.absolved++
-		return true
-	}
-	l.fallFrom, l.fallMean, l.fallCount = l.limit, mean, 1
-	return false
 }

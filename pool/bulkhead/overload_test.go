@@ -3,21 +3,22 @@
 package bulkhead_test
 
 import (
-	"cmp"
 	"context"
+	"errors"
+	"math"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
-	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
 )
 
 // The overload scenarios run in virtual time, on the one default configuration: Limit is the
-// number of servers and Patience that of the clients. Each is judged against a twin, the same
-// seed through a plain gate of exactly that many slots.
+// number of servers and Patience that of the clients. This file is the world of the scenarios;
+// what they are, and what must hold in them, is in scenarios_test.go.
 
 // A setting is a service and its clients.
 type setting struct {
@@ -28,7 +29,7 @@ type setting struct {
 }
 
 // written gate; drawn are reported.
-var written = []setting{
+var written = [...]setting{
 	{3, 30 * time.Millisecond, 180 * time.Millisecond, 1},
 	{4, 10 * time.Millisecond, 100 * time.Millisecond, 2},
 	{8, 50 * time.Millisecond, 500 * time.Millisecond, 3},
@@ -36,270 +37,274 @@ var written = []setting{
 	{32, 40 * time.Millisecond, time.Second, 5},
 }
 
-const drawnFrom = 20261
-
-func drawn() (all []setting) {
-	r := rand.New(rand.NewPCG(drawnFrom, 0))
-	for i := range 5 {
-		service := time.Duration(5+r.IntN(46)) * time.Millisecond
-		all = append(all, setting{2 + r.IntN(63), service, time.Duration(6+r.IntN(20)) * service, uint64(100 + i)})
+func drawn(from uint64) (all []setting) {
+	r := rand.New(rand.NewPCG(from, 0))
+	for range 5 {
+		service := time.Duration(15+r.IntN(46)) * time.Millisecond
+		all = append(all, setting{2 + r.IntN(63), service, time.Duration(6+r.IntN(20)) * service, r.Uint64()})
 	}
 	return all
+}
+
+// capacity is how many calls a second are as much as the service can do.
+func (s setting) capacity() float64 { return float64(s.servers) / s.service.Seconds() }
+
+// lasting is how long a run at load x capacity takes: some 25,000 calls, but long enough for the
+// limit to do what it would.
+func (s setting) lasting(load float64) time.Duration {
+	return min(max(time.Duration(25_000/load/s.capacity())*time.Second, 10*time.Second), 3*time.Minute)
 }
 
 // A call is one request of a scenario.
 type call struct {
 	at, service time.Duration
 	class       bulkhead.Class
+	reads       time.Duration // so long it takes to read the answer
 }
 
+// An outcome is what became of one attempt of a call.
 type outcome struct {
 	call
-	served bool
-	late   bool
-	wait   time.Duration
+	served, late bool
+	wait, took   time.Duration
+	inFlight     int
+	err          error
 }
 
-// load draws the calls of a Poisson stream at factor x capacity.
-func (s setting) load(r *rand.Rand, factor func(at time.Duration) float64, lasting time.Duration, class func(*rand.Rand) bulkhead.Class) (calls []call) {
-	for at := time.Duration(0); at < lasting; {
-		rate := factor(at) * float64(s.servers) / s.service.Seconds()
-		at += time.Duration(r.ExpFloat64() / rate * 1e9)
-		took := time.Duration(min(8, r.ExpFloat64()) * float64(s.service))
-		c := bulkhead.Class{}
-		if class != nil {
-			c = class(r)
+func (o outcome) inTime() bool { return o.served && !o.late }
+
+// load draws the calls of a Poisson stream at factor x capacity. more may be nil.
+func (s setting) load(r *rand.Rand, factor func(at time.Duration) float64, lasting time.Duration, more func(*call)) (calls []call) {
+	for at := time.Duration(0); ; {
+		at += time.Duration(r.ExpFloat64() / (factor(at) * s.capacity()) * 1e9)
+		if at >= lasting {
+			return calls
 		}
-		calls = append(calls, call{at, took, c})
+		c := call{at: at, service: time.Duration(min(8, r.ExpFloat64()) * float64(s.service))}
+		if more != nil {
+			more(&c)
+		}
+		calls = append(calls, c)
 	}
-	return calls
 }
 
-type gate interface {
-	Acquire(ctx context.Context, c bulkhead.Class) (func(), error)
-}
+func always(f float64) func(time.Duration) float64 { return func(time.Duration) float64 { return f } }
 
-// run sends the calls through g. silent clients do not leave: their context has no end.
-func (s setting) run(g gate, calls []call, silent bool) (all []outcome, most int) {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	inFlight := 0
-	began := time.Now()
-	for _, c := range calls {
-		time.Sleep(time.Until(began.Add(c.at)))
-		wg.Go(func() {
-			ctx, cancel := context.Background(), func() {}
-			if !silent {
-				ctx, cancel = context.WithTimeout(ctx, s.patience)
-			}
-			defer cancel()
-			came := time.Now()
-			o := outcome{call: c}
-			release, err := g.Acquire(ctx, c.class)
-			o.wait = time.Since(came)
-			if err == nil {
-				mu.Lock()
-				inFlight++
-				most = max(most, inFlight)
-				mu.Unlock()
-				time.Sleep(c.service)
-				mu.Lock()
-				inFlight--
-				mu.Unlock()
-				release()
-				o.served = true
-				o.late = time.Since(came) > s.patience
-			}
-			mu.Lock()
-			if c.at >= warm {
-				all = append(all, o)
-			}
-			mu.Unlock()
-		})
+// A gate runs work, or says why not.
+type gate func(ctx context.Context, c call, work func()) error
+
+func (s setting) bulkhead(limit int) gate {
+	b, err := bulkhead.New(bulkhead.Config{Limit: limit, Patience: s.patience})
+	if err != nil {
+		panic(err)
 	}
-	wg.Wait()
-	return all, most
+	return func(ctx context.Context, c call, work func()) error {
+		release, err := b.Acquire(ctx, c.class)
+		if err == nil {
+			work()
+			release()
+		}
+		return err
+	}
 }
 
-// plain is the twin: a fixed number of slots, newest first, each dropped at its slack.
+// A reader is a client that takes its time to read an answer.
+type reader struct {
+	*httptest.ResponseRecorder
+	reads time.Duration
+}
+
+func (r reader) Write(p []byte) (int, error) {
+	time.Sleep(r.reads)
+	return r.ResponseRecorder.Write(p)
+}
+
+type retryAfter string
+
+func (retryAfter) Error() string { return "refused" }
+
+// handler is the middleware as a gate, with clients that read slowly.
+func (s setting) handler() gate {
+	b, err := bulkhead.New(bulkhead.Config{Limit: s.servers, Patience: s.patience})
+	if err != nil {
+		panic(err)
+	}
+	type key struct{}
+	h := b.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Context().Value(key{}).(func())()
+		_, _ = w.Write([]byte("answer"))
+	}))
+	return func(ctx context.Context, c call, work func()) error {
+		w := reader{httptest.NewRecorder(), c.reads}
+		h.ServeHTTP(w, httptest.NewRequestWithContext(context.WithValue(ctx, key{}, work), "GET", "/", nil))
+		switch w.Code {
+		case http.StatusOK:
+			return nil
+		case http.StatusServiceUnavailable:
+			return retryAfter(w.Header().Get("Retry-After"))
+		}
+		return errors.New(w.Result().Status)
+	}
+}
+
+// plain is the twin: a gate of so many slots, newest first, each dropped at its slack. Priorities
+// are strict.
 type plain struct {
-	mu    sync.Mutex
-	free  int
-	slack time.Duration
-	stack []chan struct{}
+	mu     sync.Mutex
+	free   int
+	slack  time.Duration
+	stacks [3][]chan struct{} // urgent, normal, low
 }
 
-func (p *plain) Acquire(ctx context.Context, _ bulkhead.Class) (func(), error) {
+func (s setting) twin() gate {
+	p := &plain{free: s.servers, slack: max(s.patience-2*s.service, s.patience/2)}
+	return func(ctx context.Context, c call, work func()) error {
+		if err := p.enter(ctx, 1-c.class.Priority); err != nil {
+			return err
+		}
+		work()
+		p.leave()
+		return nil
+	}
+}
+
+func (p *plain) enter(ctx context.Context, priority int) error {
 	p.mu.Lock()
 	if p.free > 0 {
 		p.free--
 		p.mu.Unlock()
-		return p.release, nil
+		return nil
 	}
 	called := make(chan struct{}, 1)
-	p.stack = append(p.stack, called)
+	stack := &p.stacks[priority]
+	*stack = append(*stack, called)
 	p.mu.Unlock()
+	timer := time.NewTimer(p.slack)
+	defer timer.Stop()
 	select {
 	case <-called:
-		return p.release, nil
+		return nil
 	case <-ctx.Done():
-	case <-time.After(p.slack):
+	case <-timer.C:
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i := slices.Index(p.stack, called); i >= 0 {
-		p.stack = slices.Delete(p.stack, i, i+1)
-		return nil, bulkhead.ErrFull
+	i := slices.Index(*stack, called)
+	if i < 0 {
+		return nil
 	}
-	return p.release, nil
+	*stack = slices.Delete(*stack, i, i+1)
+	return bulkhead.ErrFull
 }
 
-func (p *plain) release() {
+func (p *plain) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if n := len(p.stack); n > 0 {
-		p.stack[n-1] <- struct{}{}
-		p.stack = p.stack[:n-1]
-		return
+	for i, stack := range p.stacks {
+		if n := len(stack); n > 0 {
+			stack[n-1] <- struct{}{}
+			p.stacks[i] = stack[:n-1]
+			return
+		}
 	}
 	p.free++
 }
 
-// goodput is the work served in time, in seconds of service.
+// A world is what the calls of a run meet besides the gate.
+type world struct {
+	setting
+	silent  bool                           // clients do not leave: their context has no end
+	slower  func(at time.Duration) float64 // what then begins takes so many times as long; nil: 1
+	inside  chan struct{}                  // what the service works on at a time, first come, first served; nil: everything
+	retries int                            // how often a client that got no answer in time comes back at once
+}
+
+// run sends the calls through g.
+func (w world) run(g gate, calls []call) (all []outcome) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	inFlight := 0
+	began := time.Now()
+	attempt := func(c call) outcome {
+		ctx, cancel := context.Background(), func() {}
+		if !w.silent {
+			ctx, cancel = context.WithTimeout(ctx, w.patience)
+		}
+		defer cancel()
+		came := time.Now()
+		o := outcome{call: c}
+		o.at = came.Sub(began)
+		o.err = g(ctx, c, func() {
+			o.wait = time.Since(came)
+			mu.Lock()
+			inFlight++
+			o.inFlight = inFlight
+			mu.Unlock()
+			if w.inside != nil {
+				w.inside <- struct{}{}
+			}
+			takes := c.service
+			if w.slower != nil {
+				takes = time.Duration(float64(takes) * w.slower(time.Since(began)))
+			}
+			time.Sleep(takes)
+			if w.inside != nil {
+				<-w.inside
+			}
+			mu.Lock()
+			inFlight--
+			mu.Unlock()
+			o.took = time.Since(came)
+			o.served, o.late = true, o.took > w.patience
+		})
+		if o.err != nil {
+			o.wait = time.Since(came)
+		}
+		return o
+	}
+	for _, c := range calls {
+		time.Sleep(time.Until(began.Add(c.at)))
+		wg.Go(func() {
+			for again := 0; ; again++ {
+				o := attempt(c)
+				mu.Lock()
+				all = append(all, o)
+				mu.Unlock()
+				if o.inTime() || again == w.retries {
+					return
+				}
+				time.Sleep(w.patience / 10)
+			}
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// goodput is the work served in time, in seconds of service, of those that are asked for.
 func goodput(all []outcome, which func(outcome) bool) (sum float64) {
 	for _, o := range all {
-		if o.served && !o.late && (which == nil || which(o)) {
+		if o.inTime() && (which == nil || which(o)) {
 			sum += o.service.Seconds()
 		}
 	}
 	return sum
 }
 
-// share of the calls that were served in time, and of those that nobody could serve in time.
-func shareServed(all []outcome, patience time.Duration, which func(outcome) bool) (served, tail float64) {
-	n := 0.0
+// share of those of whom a thing is true.
+func share(all []outcome, which, holds func(outcome) bool) float64 {
+	n, of := 0.0, 0.0
 	for _, o := range all {
-		if !which(o) {
-			continue
-		}
-		n++
-		if o.served && !o.late {
-			served++
-		}
-		if o.service > patience {
-			tail++
+		if which == nil || which(o) {
+			of++
+			if holds(o) {
+				n++
+			}
 		}
 	}
-	return served / n, tail / n
+	return n / math.Max(of, 1)
 }
 
-// noise is what 15 s of exponential service times and the queues' seed make of a figure.
-const noise = 0.02
-
-// short are scenarios that fall short of what is asked, with 3 servers and a patience of 6
-// services, and by how much at most: there is a slot every 10 ms and room for 12 turns.
-var short = map[string]float64{"priorities": 0.1, "hog": 0.08}
-
-func always(f float64) func(time.Duration) float64 { return func(time.Duration) float64 { return f } }
-
-const (
-	lasting = 20 * time.Second
-	warm    = 5 * time.Second // the limit starts at 16 and is learnt; what is judged begins after it
-)
-
-func TestOverload(t *testing.T) {
-	type result struct {
-		figure, must float64
-		what         string
-	}
-	newGates := func(s setting) (*bulkhead.Bulkhead, *plain) {
-		b, _ := bulkhead.New(bulkhead.Config{Limit: s.servers, Patience: s.patience})
-		return b, &plain{free: s.servers, slack: max(s.patience-2*s.service, s.patience/2)}
-	}
-	againstTwin := func(s setting, r *rand.Rand, must float64, silent bool, factor func(time.Duration) float64) []result {
-		calls := s.load(r, factor, lasting, nil)
-		b, twin := newGates(s)
-		all, most := s.run(b, calls, silent)
-		alike, _ := s.run(twin, calls, silent)
-		out := []result{{goodput(all, nil) / goodput(alike, nil), must, "of the twin's goodput"}}
-		if most > s.servers {
-			out = append(out, result{0, 1, "in flight beyond Limit"})
-		}
-		return out
-	}
-	for name, scenario := range map[string]func(s setting, r *rand.Rand) []result{
-		"calm": func(s setting, r *rand.Rand) []result {
-			return againstTwin(s, r, 0.98, false, always(0.3+0.3*r.Float64()))
-		},
-		"busy": func(s setting, r *rand.Rand) []result {
-			return againstTwin(s, r, 0.98, false, always(0.85+0.07*r.Float64()))
-		},
-		"overload, clients leave": func(s setting, r *rand.Rand) []result {
-			return againstTwin(s, r, 0.97, false, always(1.5+1.5*r.Float64()))
-		},
-		"overload, silent": func(s setting, r *rand.Rand) []result {
-			return againstTwin(s, r, 0.97, true, always(1.5+1.5*r.Float64()))
-		},
-		"flood": func(s setting, r *rand.Rand) []result {
-			return againstTwin(s, r, 0.96, true, always(6+6*r.Float64()))
-		},
-		"bursts": func(s setting, r *rand.Rand) []result {
-			high, low := 3+3*r.Float64(), 0.2+0.2*r.Float64()
-			burst := time.Duration((0.5 + 1.5*r.Float64()) * float64(s.patience))
-			return againstTwin(s, r, 0.97, true, func(at time.Duration) float64 {
-				if at%(8*burst) < burst {
-					return high
-				}
-				return low
-			})
-		},
-		"priorities": func(s setting, r *rand.Rand) []result {
-			load := 1.5 + 1.5*r.Float64()
-			b, _ := newGates(s)
-			calls := s.load(r, always(load), lasting, func(r *rand.Rand) bulkhead.Class {
-				switch u := r.Float64() * load; {
-				case u < 0.2:
-					return bulkhead.Class{Priority: 1}
-				case u < 0.75:
-					return bulkhead.Class{}
-				}
-				return bulkhead.Class{Priority: -1}
-			})
-			all, _ := s.run(b, calls, true)
-			of := func(p int) func(outcome) bool { return func(o outcome) bool { return o.class.Priority == p } }
-			urgent, tail := shareServed(all, s.patience, of(1))
-			normal, _ := shareServed(all, s.patience, of(0))
-			return []result{{urgent, 0.998 - tail, "of urgent served"}, {normal, 0.97, "of normal served"}, {goodput(all, nil) / (lasting - warm).Seconds() / float64(s.servers), 0.96, "of capacity"}}
-		},
-		"hog": func(s setting, r *rand.Rand) []result {
-			load, small := 2+3*r.Float64(), 6+r.IntN(10)
-			b, _ := newGates(s)
-			calls := s.load(r, always(load+0.45), lasting, func(r *rand.Rand) bulkhead.Class {
-				if r.Float64()*(load+0.45) < load {
-					return bulkhead.Class{Tenant: "hog"}
-				}
-				return bulkhead.Class{Tenant: string(rune('a' + r.IntN(small)))}
-			})
-			all, _ := s.run(b, calls, true)
-			served, tail := shareServed(all, s.patience, func(o outcome) bool { return o.class.Tenant != "hog" })
-			return []result{{served, 0.99 - tail, "of small tenants served"}, {goodput(all, nil) / (lasting - warm).Seconds() / float64(s.servers), 0.96, "of capacity"}}
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for i, s := range append(slices.Clone(written), drawn()...) {
-				synctest.Test(t, func(t *testing.T) {
-					r := rand.New(rand.NewPCG(s.seed, uint64(len(name))))
-					for _, got := range scenario(s, r) {
-						switch {
-						case got.figure >= got.must:
-						case i < len(written) && got.figure < got.must-cmp.Or(short[name], noise):
-							t.Errorf("%+v: %.3f %s, must %.3f", s, got.figure, got.what, got.must)
-						default:
-							t.Logf("settings drawn from %d: %+v: %.3f %s, below %.3f", drawnFrom, s, got.figure, got.what, got.must)
-						}
-					}
-				})
-			}
-		})
-	}
+func between(from, to time.Duration) func(outcome) bool {
+	return func(o outcome) bool { return o.at >= from && o.at < to }
 }

@@ -27,6 +27,8 @@ type waiter struct {
 	level      *level
 	next, prev *waiter
 	out        bool
+	began      time.Time     // when it was called
+	charged    time.Duration // to flow, before it is known how long it takes
 }
 
 // A flow is one queue: a list, oldest first.
@@ -34,15 +36,41 @@ type flow struct {
 	oldest, newest *waiter
 	n              int
 	since          time.Time // not empty since
-	active         bool
+	used           float64   // service time of late, in units of its level
 }
 
-// A level holds the flows of one priority; those with waiters take turns.
+// A level holds the flows of one priority. The next turn is of the flow that had least service of
+// late: so a tenant that asks for less than its share does not wait for one that asks for more,
+// and long services cost more turns than short ones.
 type level struct {
 	flows  [flows]flow
-	active []*flow // in the order of their turns
-	fresh  int     // the first so many have had no turn since they were empty (as in FQ-CoDel, RFC 8290)
+	active []*flow // those with waiters
 	n      int
+	unit   float64 // grows, so that what was used long ago counts less
+}
+
+// use charges f for a service, or for what it took more than was charged before. memory is how
+// much service is all that counts.
+func (l *level) use(f *flow, took, memory time.Duration) {
+	l.unit = max(l.unit, 1)
+	if took > 0 {
+		l.unit *= 1 + took.Seconds()/memory.Seconds()
+	}
+	f.used = max(0, f.used+l.unit*took.Seconds())
+	if l.unit > 1e100 {
+		for i := range l.flows {
+			l.flows[i].used /= l.unit
+		}
+		l.unit = 1
+	}
+}
+
+// inactive takes f, which has become empty, from those with waiters.
+func (l *level) inactive(f *flow) {
+	i := slices.Index(l.active, f)
+	last := len(l.active) - 1
+	l.active[i], l.active[last] = l.active[last], nil
+	l.active = l.active[:last]
 }
 
 // share remembers to whom the last starts went.
@@ -112,25 +140,21 @@ func (b *Bulkhead) line(ctx context.Context, tenant string, at int, now time.Tim
 	w := &waiter{ready: make(chan error, 1), until: now.Add(slack), flow: f, level: l}
 	if f.n == 0 {
 		f.since = now
+		l.active = append(l.active, f)
 	}
 	f.append(w)
 	l.n++
 	b.waiting++
-	if !f.active {
-		f.active = true
-		l.active = slices.Insert(l.active, l.fresh, f)
-		l.fresh++
-	}
 	return w, nil
 }
 
-// choose takes the shortest of a tenant's queues, so that a flood never shares all queues of a
-// small one.
+// choose takes the shortest of a tenant's queues, of equals that which had least service, so that
+// a flood never shares all queues of a small one.
 func (l *level) choose(hash uint64) *flow {
 	f := &l.flows[hash%flows]
 	for range choices - 1 {
 		hash >>= 8
-		if other := &l.flows[hash%flows]; other.n < f.n {
+		if other := &l.flows[hash%flows]; other.n < f.n || other.n == f.n && other.used < f.used {
 			f = other
 		}
 	}
@@ -146,9 +170,9 @@ func (b *Bulkhead) servedAbove(at int) bool {
 	return false
 }
 
-// work is how long n requests take with the limit in force.
+// work is how long n requests take with the limit that is in force, or soon will be.
 func (b *Bulkhead) work(n int) time.Duration {
-	return time.Duration(float64(n) * float64(b.mean) / b.limit)
+	return time.Duration(float64(n) * float64(b.mean) / max(b.limit, b.high))
 }
 
 // makeRoom drops the oldest of the longest queue of the lowest level that waits, unless that is
@@ -215,6 +239,9 @@ func (b *Bulkhead) remove(w *waiter) {
 	f.n--
 	w.level.n--
 	b.waiting--
+	if f.n == 0 {
+		w.level.inactive(f)
+	}
 }
 
 // dispatch starts who is next while slots are free.
@@ -226,7 +253,10 @@ func (b *Bulkhead) dispatch(now time.Time) {
 		if w.flow.n == 0 {
 			w.flow.since = now
 		}
-		b.start(at)
+		w.began = now
+		w.charged = b.mean
+		w.level.use(w.flow, w.charged, b.memory())
+		b.start(at, now)
 		w.ready <- nil
 	}
 }
@@ -248,24 +278,23 @@ func (b *Bulkhead) nextLevel() int {
 	return high
 }
 
-// nextWaiter takes turns between flows. In each it is the oldest, but the newest once the flow
-// has not been empty for one slack: some are served at once instead of all too late.
+// nextWaiter takes the flow that had least service of late, of equals the one whose oldest came
+// first. In it that is the oldest, but the newest once the flow has not been empty for one slack:
+// some are served at once instead of all too late.
 func (l *level) nextWaiter(now time.Time, slack time.Duration) *waiter {
-	for {
-		f := l.active[0]
-		l.fresh = max(0, l.fresh-1)
-		copy(l.active, l.active[1:])
-		last := len(l.active) - 1
-		if f.n == 0 {
-			f.active = false
-			l.active[last] = nil
-			l.active = l.active[:last]
-			continue
+	f := l.active[0]
+	for _, other := range l.active[1:] {
+		if other.used < f.used || other.used == f.used && other.oldest.until.Before(f.oldest.until) {
+			f = other
 		}
-		l.active[last] = f
-		if now.Sub(f.since) > slack {
-			return f.newest
-		}
-		return f.oldest
 	}
+	if now.Sub(f.since) > slack {
+		return f.newest
+	}
+	return f.oldest
+}
+
+// memory is the service that all slots do within one patience.
+func (b *Bulkhead) memory() time.Duration {
+	return time.Duration(b.limit * float64(b.cfg.Patience))
 }
