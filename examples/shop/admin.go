@@ -28,6 +28,12 @@ func (l *Layers) collectors() (all []prometheus.Collector) {
 	if l.Fair != nil {
 		all = append(all, metrics.Collector("consumers", l.Fair.Stats))
 	}
+	if l.Later != nil {
+		all = append(all, metrics.Collector("side work", l.Later.Stats))
+	}
+	if l.Database != nil {
+		all = append(all, metrics.Collector("database", l.Database.Stats))
+	}
 	return all
 }
 
