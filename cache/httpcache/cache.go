@@ -142,7 +142,7 @@ func (h *handler) look(w http.ResponseWriter, r *http.Request, second bool) {
 		how, detail := c.decide(o, &q, t)
 		if how != askOrigin {
 			if how == useAndRefresh {
-				h.refresh(whole, f, string(full))
+				h.refresh(whole, q, f, string(full))
 			}
 			n := c.counters.Here()
 			if detail == "" {

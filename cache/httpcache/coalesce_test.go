@@ -254,6 +254,12 @@ func TestL7_Failures(t *testing.T) {
 					t.Errorf("the next request: %q, %v", b, err)
 				}
 			}
+			for range 500 { // who has hijacked its connection has an end that no client sees
+				if s.Stats().InFlight == 0 {
+					break
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
 			if st := s.Stats(); st.Stored != 1 || st.InFlight != 0 {
 				t.Errorf("%+v", st)
 			}

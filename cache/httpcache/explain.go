@@ -36,6 +36,10 @@ func sentence(token string) string {
 		return "the response is not fresh when it arrives, and has no validator (RFC 9111 section 4.2)"
 	case "vary-changed":
 		return "a 304 changed by what responses are told apart (RFC 9111 section 4.1)"
+	case "superseded":
+		return "what was asked for later came first"
+	case "request-cookie":
+		return "the response says nothing, and the request has Cookie: Config.DefaultTTL is not asked then"
 	case "set-cookie":
 		return "the response has Set-Cookie and neither public nor s-maxage (RFC 9111 section 7.3)"
 	}

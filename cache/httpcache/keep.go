@@ -26,11 +26,12 @@ func (c *Cache) keep(rec *recorder) reason {
 	if rec.rule != nil {
 		c.keepRule(rec)
 	}
-	return c.put(rec.key, o)
+	return c.put(rec.key, o, nil)
 }
 
-// put stores o under its key, unless it was purged while it was made (I4).
-func (c *Cache) put(key Key, o *Object) (why reason) {
+// put stores o under its key, unless it was purged while it was made (I4), or what is there was asked
+// for later. over: only in place of this one; nil: of whatever is there.
+func (c *Cache) put(key Key, o, over *Object) (why reason) {
 	var old *Object
 	c.flights.With(key, func(cur *load) *load {
 		if e := c.store.Peek(key); e != nil {
@@ -40,13 +41,16 @@ func (c *Cache) put(key Key, o *Object) (why reason) {
 		case c.tags.Gone(o.born, o.slots):
 			why = purged
 			return cur
+		case over != nil && old != over, old.isResponse() && old.asked > o.asked && !c.tags.Gone(old.born, old.slots):
+			why = superseded
+			return cur
 		case !c.store.Set(c.entry(key, o)):
 			why = refused
 		}
 		o.body.owner = o
 		return cur
 	})
-	if why != purged && old != nil && old.isResponse() && old.body != o.body && old.body.variants != nil {
+	if why != purged && why != superseded && old.isResponse() && old.body != o.body && old.body.variants != nil {
 		old.body.variants.Release()
 	}
 	return why
@@ -179,7 +183,7 @@ func (rec *recorder) confirm() {
 		why = varyChanged
 	}
 	if why == storable {
-		why = c.put(key, fresh)
+		why = c.put(key, fresh, o)
 	} else {
 		c.remove(key, o)
 	}
@@ -264,11 +268,10 @@ func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Dur
 	if !ok {
 		v.why = tooLarge
 	}
-	fresh := &Object{full: o.full, born: rec.born, slots: slots, response: c.newResponse(x, &v, header, t)}
+	fresh := &Object{full: o.full, born: rec.born, asked: rec.asked, slots: slots, response: c.newResponse(x, &v, header, t)}
 	fresh.body = o.body
 	fresh.took, fresh.pattern = o.took, o.pattern
 	fresh.confirmed.Store(int64(t) + 1)
-	fresh.used.Store(o.used.Load())
 	return fresh, v.why
 }
 

@@ -94,7 +94,7 @@ var ownConditions = [...]string{"If-None-Match", "If-Modified-Since", "If-Range"
 func (rec *recorder) run(r *http.Request) {
 	c := rec.h.c
 	c.inFlight.Add(1)
-	rec.began = time.Now()
+	rec.began, rec.asked = time.Now(), c.now()
 	rec.before.take(rec.w.Header())
 	rec.Wrap(rec.w, rec)
 	if rec.load != nil {
@@ -135,7 +135,7 @@ func (rec *recorder) run(r *http.Request) {
 }
 
 // refresh asks the handler behind, for a response that is served stale meanwhile (T4, T5).
-func (h *handler) refresh(r *http.Request, f found, full string) {
+func (h *handler) refresh(r *http.Request, q asked, f found, full string) {
 	c, o := h.c, f.o
 	if c.now() < time.Duration(o.retry.Load()) || !o.behind.CompareAndSwap(false, true) {
 		return
@@ -153,7 +153,7 @@ func (h *handler) refresh(r *http.Request, f found, full string) {
 		defer cancel()
 		defer o.behind.Store(false)
 		rec := &recorder{h: h, w: &nowhere{header: http.Header{}}, r: r, f: f, born: c.tags.Now(), behind: true}
-		rec.q.wishes = parseWishes(nil, nil)
+		rec.q = asked{wishes: parseWishes(nil, nil), auth: q.auth} // with whose rights it asks is not forgotten (S8)
 		defer func() {
 			if p := recover(); p != nil {
 				rec.failure = true

@@ -14,13 +14,13 @@ import (
 const markLife = 10 * time.Second
 
 // mark puts one at f's key. What others can use stays.
-func (c *Cache) mark(f *found, born uint64) { c.putMark(f.key, f.full, f.o, born) }
+func (c *Cache) mark(f *found, born uint64, why reason) { c.putMark(f.key, f.full, born, why) }
 
-func (c *Cache) putMark(key Key, full string, instead *Object, born uint64) {
-	o := &Object{full: full, born: born, until: c.now() + markLife}
+func (c *Cache) putMark(key Key, full string, born uint64, why reason) {
+	o := &Object{full: full, born: born, why: why, until: c.now() + markLife}
 	c.flights.With(key, func(cur *load) *load {
 		e := c.store.Peek(key)
-		if e == nil || e.Value == instead || e.Value.isMark() || c.tags.Gone(e.Value.born, e.Value.slots) {
+		if e == nil || e.Value.isMark() {
 			c.store.Set(cache.NewEntry(key, o, o.weight(), 0, markLife))
 		}
 		return cur
@@ -75,9 +75,9 @@ func (w *watcher) OnHeader(status int) {
 			c.counters.Here().notStored[why].Add(1)
 			// A mark that is renewed at each request would be an allocation for each.
 			if why.marks(status) && w.q.alike() && !w.q.conditional && w.mark.until-w.began < markLife/2 {
-				c.putMark(w.key, w.mark.full, w.mark, c.tags.Now())
+				c.putMark(w.key, w.mark.full, c.tags.Now(), why)
 			}
-		case !aboutRequest(status):
+		case !aboutRequest(status) && w.mark.why != tooLarge && w.mark.why != trailer: // of which a header says nothing
 			c.remove(w.key, w.mark)
 		}
 	}

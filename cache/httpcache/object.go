@@ -12,10 +12,12 @@ import (
 // An Object is what a Store keeps for a Key: a stored response, a Vary rule, or a hit-for-miss
 // mark. What it says is never changed; a 304 makes a new one with the same body.
 type Object struct {
-	full  string // the whole key
-	born  uint64 // before the load began
+	full  string        // the whole key
+	born  uint64        // before the load began
+	asked time.Duration // when that was: what was asked for later is newer
 	slots []uint32
 	until time.Duration // of a mark
+	why   reason        // there is one
 	rule  *rule
 	*response
 }

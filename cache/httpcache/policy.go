@@ -29,6 +29,8 @@ const (
 	purged
 	refused
 	varyChanged
+	superseded
+	requestCookie
 	reasons
 )
 
@@ -36,6 +38,7 @@ var tokens = [...]string{
 	storable: "", incomplete: "incomplete", badStatus: "status", requestNoStore: "request-no-store", notUnderstood: "not-understood",
 	noStore: "no-store", private: "private", authorization: "authorization", varyStar: "vary-star", trailer: "trailer",
 	tooLarge: "too-large", noPermission: "no-permission", expired: "expired", setCookie: "set-cookie", purged: "purged", refused: "refused", varyChanged: "vary-changed",
+	superseded: "superseded", requestCookie: "request-cookie",
 }
 
 func (why reason) String() string { return tokens[why] }
@@ -68,12 +71,11 @@ func (cfg *Config) judge(x *exchange) (v verdict) {
 	v.control, v.targeted = cfg.controlOf(h)
 	v.times = lifetimeOf(&v.control, v.targeted, x.status, h, time.Now(), x.took, cfg.Heuristic)
 	v.why = cfg.forbidden(x, &v.control)
+	if v.why == storable && !v.allowed {
+		v.why = cfg.askDefault(x, &v)
+	}
 	validator := len(h["Etag"]) > 0 || len(h["Last-Modified"]) > 0
-	switch {
-	case v.why != storable:
-	case !v.allowed && !cfg.askDefault(x, &v):
-		v.why = noPermission
-	case !validator && (v.lifetime <= v.initialAge || v.control.noCache):
+	if v.why == storable && !validator && (v.lifetime <= v.initialAge || v.control.noCache) {
 		v.why = expired
 	}
 	return v
@@ -122,34 +124,42 @@ func (cfg *Config) controlOf(h http.Header) (c control, targeted bool) {
 }
 
 // askDefault asks DefaultTTL, of responses that say nothing at all (S17).
-func (cfg *Config) askDefault(x *exchange, v *verdict) bool {
-	r := x.request
-	if cfg.DefaultTTL == nil || v.control.any || !cacheableByDefault(x.status) || x.setCookie ||
-		x.auth || len(r.Header["Cookie"]) > 0 {
-		return false
+func (cfg *Config) askDefault(x *exchange, v *verdict) reason {
+	switch {
+	case cfg.DefaultTTL == nil || v.control.any || !cacheableByDefault(x.status) || x.setCookie || x.auth:
+		return noPermission
+	case len(x.request.Header["Cookie"]) > 0:
+		return requestCookie
 	}
-	ttl := cfg.DefaultTTL(r, x.status, x.header)
+	ttl := cfg.DefaultTTL(x.request, x.status, x.header)
 	if ttl <= 0 {
-		return false
+		return noPermission
 	}
 	v.lifetime, v.allowed = ttl, true
-	return true
+	return storable
 }
 
 // marks reports whether a response that was refused for why says something about the next
 // one, so that nobody should wait for that (L3).
 func (why reason) marks(status int) bool {
 	switch why {
-	case storable, incomplete, badStatus, requestNoStore, authorization, purged, refused, varyChanged:
+	case storable, incomplete, badStatus, purged, refused, varyChanged, superseded:
 		return false
 	}
-	return !aboutRequest(status)
+	return !why.ofRequest() && !aboutRequest(status)
+}
+
+// ofRequest: another request would have had its answer stored. So it says nothing about what is there,
+// or a client could switch the cache off for all (F6).
+func (why reason) ofRequest() bool {
+	return why == requestNoStore || why == authorization || why == requestCookie
 }
 
 // aboutRequest: such an answer speaks of this request or moment, not of the resource (V6).
 func aboutRequest(status int) bool {
 	switch status {
-	case 401, 403, 407, 408, 421, 425, 429:
+	case 401, 403, 407, 408, 421, 425, 429,
+		206, 304, 416: // to its Range and its own conditions
 		return true
 	}
 	return status >= 500

@@ -25,6 +25,7 @@ type recorder struct {
 	before  snapshot
 	chosen  []func(http.Header) string // by VaryBy
 	began   time.Time
+	asked   time.Duration // the same, on the clock of the Cache
 	born    uint64
 	asks    bool // with the stored validators
 	behind  bool // nobody's request: a refresh
@@ -107,11 +108,11 @@ func (rec *recorder) OnHeader(status int) {
 		why = rec.prepare(x, h, t)
 	}
 	if why != storable {
-		if stale != nil && !aboutRequest(status) { // V3: another answer about the resource
+		if stale != nil && !aboutRequest(status) && !why.ofRequest() { // V3: another answer about the resource
 			c.remove(rec.f.key, stale)
 		}
 		if why.marks(status) && rec.load != nil {
-			c.mark(&rec.f, rec.born)
+			c.mark(&rec.f, rec.born, why)
 		}
 		c.counters.Here().notStored[why].Add(1)
 		rec.pass(h, status, why)
@@ -154,7 +155,7 @@ func (rec *recorder) prepare(x *exchange, h http.Header, t time.Duration) reason
 		b := rec.rule.appendVariant([]byte(base), rec.r.Header)
 		rec.key, full = c.seeds.key(b), string(b)
 	}
-	rec.o = &Object{full: full, born: rec.born, slots: slots, response: c.newResponse(x, &rec.v, header, t)}
+	rec.o = &Object{full: full, born: rec.born, asked: rec.asked, slots: slots, response: c.newResponse(x, &rec.v, header, t)}
 	rec.o.pattern = rec.inner.Pattern
 	if rec.q.reloads() {
 		rec.o.confirmed.Store(int64(t) + 1)
@@ -244,6 +245,7 @@ func (rec *recorder) OnWrite(p []byte) (int, error) {
 		rec.mode = passing
 		rec.h.c.counters.Here().notStored[tooLarge].Add(1)
 		rec.h.c.leaveTable(rec.f.key, rec.load)
+		rec.h.c.mark(&rec.f, rec.born, tooLarge)
 	}
 	if err != nil {
 		rec.failed = true
@@ -346,7 +348,9 @@ func (rec *recorder) store() {
 	case how == cut:
 		why = incomplete
 	case rec.HasTrailers():
-		why = trailer
+		if why = trailer; rec.load != nil {
+			c.mark(&rec.f, rec.born, why)
+		}
 	default:
 		if rec.body != nil {
 			rec.o.body.bytes = rec.body.bytes()

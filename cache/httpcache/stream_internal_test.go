@@ -24,3 +24,17 @@ func TestB4_TheBeginningIsGone(t *testing.T) {
 		t.Error("a reader was attached without the beginning")
 	}
 }
+
+// A promise of the beginning that nobody will claim is given back, or the writer would wait for it.
+func TestL1_APromiseIsGivenBack(t *testing.T) {
+	l := &load{header: make(chan struct{}), waiting: 1}
+	body := newStream(1<<10, -1)
+	l.decide(outcome{o: &Object{}, body: body})
+	if body.reserved != 1 {
+		t.Fatalf("%d promises", body.reserved)
+	}
+	l.stopWaiting() // its context ended in the same moment
+	if body.reserved != 0 {
+		t.Errorf("%d promises are left", body.reserved)
+	}
+}
