@@ -192,7 +192,7 @@ func (rec *recorder) confirm() {
 	} else {
 		c.counters.Here().notStored[why].Add(1)
 	}
-	if o == rec.f.o && why == storable && !fresh.personal { // else it is for whoever asked
+	if why == storable && !fresh.personal { // else it is for whoever asked
 		rec.decide(outcome{o: fresh})
 	} else {
 		rec.decide(outcome{})

@@ -127,10 +127,16 @@ func TestF6_ClientsCannotEmptyTheCache(t *testing.T) {
 		fields []string
 	}{
 		"no-store":                 {httpcache.Config{}, []string{"Cache-Control: public, max-age=60", `Etag: "1"`}, []string{"Cache-Control: no-cache, no-store"}},
-		"Authorization":            {httpcache.Config{}, []string{"Cache-Control: max-age=60"}, []string{"Authorization: a", "Cache-Control: no-cache"}},
+		"Authorization":            {httpcache.Config{}, []string{"Cache-Control: public, max-age=60"}, []string{"Authorization: a", "Cache-Control: no-cache"}},
 		"a cookie, and DefaultTTL": {httpcache.Config{DefaultTTL: forever}, nil, []string{"Cookie: a=b", "Cache-Control: no-cache"}},
 	} {
-		s := newSite(t, tc.cfg, says("x", tc.says...))
+		s := newSite(t, tc.cfg, func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") == "" {
+				says("x", tc.says...)(w, r)
+			} else {
+				says("own", "Cache-Control: max-age=60")(w, r)
+			}
+		})
 		s.get()
 		s.get(tc.fields...)
 		s.get()
@@ -258,11 +264,13 @@ func TestV2_AnotherVariantIsNotShared(t *testing.T) {
 func TestL6_FollowersOfAFurtherLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
+		asks := make(chan string, 1)
 		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
 			if n.Add(1) == 1 {
 				<-r.Context().Done() // stuck
 				return
 			}
+			asks <- r.Header.Get("X-Who")
 			w.Header().Set("Cache-Control", "max-age=60")
 			_, _ = io.WriteString(w, "begin ")
 			_ = http.NewResponseController(w).Flush()
@@ -272,26 +280,26 @@ func TestL6_FollowersOfAFurtherLoad(t *testing.T) {
 			}
 			_, _ = io.WriteString(w, "end")
 		})
-		ask := func(ctx context.Context) *timed {
-			w := &timed{sink: sink2{h: http.Header{}}}
-			defer func() { _ = recover() }()
-			s.ServeHTTP(w, request("GET", "http://example.com/a").WithContext(ctx))
-			return w
+		leave, got := map[string]context.CancelFunc{}, map[string]chan string{}
+		for _, who := range []string{"a", "b", "c"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			leave[who], got[who] = cancel, make(chan string, 1)
+			go func() {
+				w := &timed{sink: sink2{h: http.Header{}}}
+				defer func() { _ = recover(); got[who] <- w.body.String() }()
+				s.ServeHTTP(w, request("GET", "http://example.com/a", "X-Who: "+who).WithContext(ctx))
+			}()
+			synctest.Wait()
 		}
-		first, leaveFirst := context.WithCancel(t.Context())
-		go ask(first)
+		leads := <-asks // after 3 s, b or c
 		synctest.Wait()
-		second, leaveSecond := context.WithCancel(t.Context())
-		go ask(second) // after 3 s a further load, which sends its header at once
-		time.Sleep(time.Second)
-		done := make(chan *timed, 1)
-		go func() { done <- ask(t.Context()) }() // follows it
-		time.Sleep(3 * time.Second)
-		leaveSecond()
-		if w := <-done; w == nil || w.body.String() != "begin end" {
-			t.Errorf("the follower was cut: %+v", w)
+		leave[leads]()
+		for _, who := range []string{"b", "c"} {
+			if body := <-got[who]; who != leads && body != "begin end" {
+				t.Errorf("%s followed the load of %s, who left: %q", who, leads, body)
+			}
 		}
-		leaveFirst()
+		leave["a"]()
 	})
 }
 
