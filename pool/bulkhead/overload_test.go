@@ -108,14 +108,16 @@ func (s setting) bulkhead(limit int) gate {
 	}
 }
 
-// A reader is a client that takes its time to read an answer.
+// A reader is a client that takes its time to read an answer, if it gets one.
 type reader struct {
 	*httptest.ResponseRecorder
 	reads time.Duration
 }
 
 func (r reader) Write(p []byte) (int, error) {
-	time.Sleep(r.reads)
+	if r.Code == http.StatusOK {
+		time.Sleep(r.reads)
+	}
 	return r.ResponseRecorder.Write(p)
 }
 
