@@ -76,7 +76,7 @@
 //   - /metrics belongs on an admin listener, not beside what clients may ask for.
 //   - The runtime: reg.MustRegister(collectors.NewGoCollector(
 //     collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler))).
-//   - A database: collectors.NewDBStatsCollector(db, "shop").
+//   - A database: collectors.NewDBStatsCollector(db, "shop"); for pgx see examples/frameworks.
 //   - OpenTelemetry: the bridge go.opentelemetry.io/contrib/bridges/prometheus reads the same registry.
 //   - No Prometheus at all: expvar.Publish("catalog", expvar.Func(func() any { return catalog.Stats() })).
 package metrics

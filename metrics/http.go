@@ -16,8 +16,8 @@ import (
 // Config of an [HTTP]. The zero value is ready to use.
 type Config struct {
 	// Route names the route of a request that has just been served, in words of the code or its
-	// configuration, never of the client. nil: r.Pattern, which http.ServeMux, chi 5.2 and echo 5
-	// set. "" counts as "other".
+	// configuration, never of the client. nil: r.Pattern, which http.ServeMux and echo 5 set;
+	// examples/frameworks shows how others are made to. "" counts as "other".
 	Route func(r *http.Request) string
 
 	// MaxRoutes is how many routes have series of their own, "other" apart; those that come later
