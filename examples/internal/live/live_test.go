@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,8 +104,8 @@ func TestStream(t *testing.T) {
 		n := prometheus.NewCounter(prometheus.CounterOpts{Name: "n_total", Help: "N."})
 		late := prometheus.NewGauge(prometheus.GaugeOpts{Name: "late", Help: "Comes later."})
 		reg.MustRegister(n)
-		gathers := 0
-		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers++; return reg.Gather() }))
+		var gathers atomic.Int64
+		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers.Add(1); return reg.Gather() }))
 		ctx, leave := context.WithCancel(t.Context())
 		first, ended := watch(ctx, h)
 		synctest.Wait()
@@ -141,15 +142,15 @@ func TestStream(t *testing.T) {
 		if e := <-third; len(e.Times) != kept || len(e.Values[0]) != kept || len(e.Values[1]) != kept {
 			t.Errorf("%d samples are kept, want %d", len(e.Times), kept)
 		}
-		if gathers != 204 {
-			t.Errorf("%d gathers in 203 s for three viewers", gathers)
+		if n := gathers.Load(); n != 204 {
+			t.Errorf("%d gathers in 203 s for three viewers", n)
 		}
 		leave()
 		<-ended
 		time.Sleep(lingering + 2*time.Second)
-		before := gathers
+		before := gathers.Load()
 		time.Sleep(time.Minute)
-		if gathers != before {
+		if gathers.Load() != before {
 			t.Error("it gathers for nobody")
 		}
 		again, leaveAgain := context.WithCancel(t.Context())
