@@ -30,8 +30,10 @@ func clip(text string) string {
 // Error returns, for example:
 //
 //	partial: empty name at byte 2 of "a,,b"
-func (e *MaskError) Error() string {
-	text := "partial: " + e.Reason + " at byte " + strconv.Itoa(e.Pos) + " of " + strconv.Quote(clip(e.text))
+func (e *MaskError) Error() string { return "partial: " + e.detail() }
+
+func (e *MaskError) detail() string {
+	text := e.Reason + " at byte " + strconv.Itoa(e.Pos) + " of " + strconv.Quote(clip(e.text))
 	if e.Hint != "" {
 		text += ": did you mean " + strconv.Quote(e.Hint) + "?"
 	}
@@ -47,8 +49,6 @@ const (
 
 type limits struct{ length, depth, names int }
 
-func defaultLimits() limits { return limits{defaultMaxLength, defaultMaxDepth, defaultMaxNames} }
-
 // Parse returns the mask that fields describes, such as
 //
 //	items(id,author/email),kind
@@ -57,7 +57,13 @@ func defaultLimits() limits { return limits{defaultMaxLength, defaultMaxDepth, d
 // of an object, and a backslash takes the next byte as it is. Arrays have no level: a mask applies
 // to each element. "*", "" and blanks give nil, which selects everything. The limits are those
 // of a zero [Config]; an error is a [*MaskError].
-func Parse(fields string) (*Mask, error) { return parse(defaultLimits(), nil, fields) }
+func Parse(fields string) (*Mask, error) {
+	m, err := parseAll(limits{defaultMaxLength, defaultMaxDepth, defaultMaxNames}, nil, []string{fields})
+	if err != nil {
+		return nil, err
+	}
+	return m, nil
+}
 
 // MustParse is Parse for constants in source code. It panics where that has an error.
 func MustParse(fields string) *Mask {
@@ -68,24 +74,27 @@ func MustParse(fields string) *Mask {
 	return m
 }
 
-// parse returns the union of texts, whose names must be in allow, nil being all.
-func parse(l limits, allow *Mask, texts ...string) (*Mask, error) {
+// parseAll returns the union of texts, whose names must be in allow, nil being all.
+func parseAll(l limits, allow *Mask, texts []string) (*Mask, *MaskError) {
 	p := parsers.Get().(*parser)
 	defer p.release()
 	p.limits = l
 	err := p.read(texts)
-	if err == nil && allow != nil {
+	if err == nil && !allow.everything() {
 		err = p.check(allow)
 	}
 	var m *Mask
 	if err == nil {
-		if m, err = p.build(); err == nil {
-			return m, nil
-		}
+		m, err = p.build()
 	}
-	err.text = strings.Join(texts, ",") // as Pos counts
-	return nil, err
+	if err != nil {
+		err.text = strings.Join(texts, ",") // as Pos counts
+		return nil, err
+	}
+	return m, nil
 }
+
+func tooLong(limit int) string { return "more than " + strconv.Itoa(limit) + " bytes" }
 
 // scanName reads the name at text[i:], up to the delimiter at end. Blanks around it are cut off
 // (Google's Go client sends "nextPageToken, files(id, name)"), escapes are undone. Star is the
@@ -200,7 +209,7 @@ func (p *parser) read(texts []string) *MaskError {
 		total += len(text)
 	}
 	if total > p.length {
-		return &MaskError{Pos: p.length, Reason: "more than " + strconv.Itoa(p.length) + " bytes"}
+		return &MaskError{Pos: p.length, Reason: tooLong(p.length)}
 	}
 	p.nodes = append(p.nodes, written{})
 	base := 0

@@ -1,0 +1,2 @@
+// Package partial sends only the fields that were asked for.
+package partial
