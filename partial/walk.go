@@ -72,9 +72,9 @@ type walker struct {
 // A frame is an object on the path: the mask of its members, and where the walker is within the
 // current one.
 type frame struct {
-	members *Mask
-	value   *Mask // what applies to the current value
-	arrays  int   // open ones between the object and the current value
+	object *Mask
+	value  *Mask // what applies to the current value
+	arrays int   // open ones between the object and the current value
 }
 
 var walkers = sync.Pool{New: func() any { return new(walker) }}
@@ -183,6 +183,10 @@ func (w *walker) walk(b []byte) error {
 			}
 			switch {
 			case b[i] == '"':
+				if next := w.members(b, i); next > i {
+					i = next
+					continue
+				}
 				var err error
 				if i, err = w.beginKey(b, i); err != nil {
 					return err
@@ -201,8 +205,8 @@ func (w *walker) walk(b []byte) error {
 				continue
 			}
 			end, ok, escaped := endString(b, i)
-			if start := i - len(w.held); end-start > w.members.longestKey() {
-				if w.members.wild != nil {
+			if start := i - len(w.held); end-start > w.object.longestKey() {
+				if w.object.wild != nil {
 					return w.fail(start, longName)
 				}
 				w.state, w.escaped, w.keep = inLongKey, false, false
@@ -388,7 +392,7 @@ func (w *walker) beginValue(c byte) bool {
 			return true
 		}
 		w.stack = append(w.stack, w.frame)
-		w.frame = frame{members: w.value}
+		w.frame = frame{object: w.value}
 		w.state = atFirstKey
 		return true
 	case 'n':
@@ -438,7 +442,7 @@ func (m *Mask) longestKey() int {
 // beginKey takes a name at its opening quote.
 func (w *walker) beginKey(b []byte, i int) (end int, err error) {
 	end, ok, escaped := endString(b, i+1)
-	if wild := w.members.wild; wild != nil && wild.whole {
+	if wild := w.object.wild; wild != nil && wild.whole {
 		w.sendName(b[i:end])
 		w.keep = true
 		w.state, w.escaped = inLongKey, escaped
@@ -466,7 +470,7 @@ func (w *walker) sendName(raw []byte) {
 
 // decide says what becomes of the member raw, whose name ends at end.
 func (w *walker) decide(raw []byte, end int) error {
-	m := w.members
+	m := w.object
 	below := m.wild
 	if len(raw) <= m.longestKey() {
 		name, ok := raw[1:len(raw)-1], true
