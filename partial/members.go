@@ -100,8 +100,7 @@ func endValue(b []byte, i int) (end int, ok bool) {
 		end, ok, _ = endString(b, i+1)
 		return end, ok && end < len(b)
 	case opener:
-		var s span
-		end, ok, _ = s.run(b, i)
+		end, ok = endBrackets(b, i)
 		return end, ok && end < len(b)
 	}
 	if !isScalar(b[i]) {

@@ -13,6 +13,7 @@ func asked(query, param string, limit int) (values []string, rest string, err *M
 		return nil, query, nil
 	}
 	var left strings.Builder
+	left.Grow(len(query))
 	for pair := range strings.SplitSeq(query, "&") {
 		name, raw, _ := strings.Cut(pair, "=")
 		if !isParam(name, param) {

@@ -16,11 +16,12 @@ const (
 	opener
 	closer
 	separator // , : and white space
+	lineFeed  // white space that more of it follows, in texts for people
 )
 
 var classes = [...]uint8{
 	'"': quote, '{': opener, '[': opener, '}': closer, ']': closer,
-	',': separator, ':': separator, ' ': separator, '\t': separator, '\n': separator, '\r': separator,
+	',': separator, ':': separator, ' ': separator, '\t': separator, '\n': lineFeed, '\r': separator,
 	recordSeparator: separator,
 	255:             other,
 }
@@ -80,6 +81,53 @@ func endString(b []byte, i int) (end int, ok, escaped bool) {
 	}
 }
 
+// endBrackets is span.run for a value that lies within b as a whole, or ok is false. It is
+// where most of the time is spent.
+func endBrackets(b []byte, i int) (end int, ok bool) {
+	depth, kinds := 0, uint64(0)
+	for i < len(b) {
+		c := b[i]
+		switch classes[c] {
+		case quote:
+			i++
+			if i+8 <= len(b) {
+				x := binary.LittleEndian.Uint64(b[i:])
+				if m := zeros(x^'"'*ones) | zeros(x^'\\'*ones); m != 0 {
+					i += bits.TrailingZeros64(m) >> 3
+					if b[i] == '"' {
+						i++
+						continue
+					}
+				} else {
+					i += 8
+				}
+			}
+			if i, ok, _ = endString(b, i); !ok {
+				return i, false
+			}
+			continue
+		case lineFeed:
+			i = skipSpace(b, i)
+			continue
+		case opener:
+			if depth < 64 {
+				kinds = kinds&^(1<<depth) | kindOf(c)<<depth
+			}
+			depth++
+		case closer:
+			depth--
+			if depth < 64 && kinds>>(depth&63)&1 != kindOf(c) {
+				return i, false
+			}
+			if depth == 0 {
+				return i + 1, true
+			}
+		}
+		i++
+	}
+	return i, false
+}
+
 // A span is where a value that is kept or skipped has got to: it ends anywhere in a chunk and
 // goes on in the next. Nesting costs no memory: brackets are counted, and the kinds of the
 // outermost 64 are remembered as bits.
@@ -114,6 +162,9 @@ func (s *span) run(b []byte, i int) (end int, done, fault bool) {
 				s.inString, s.depth, s.kinds = true, depth, kinds
 				return i, false, false
 			}
+			continue
+		case lineFeed:
+			i = skipSpace(b, i)
 			continue
 		case opener:
 			if depth < 64 {

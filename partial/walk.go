@@ -2,6 +2,7 @@ package partial
 
 import (
 	"bytes"
+	"encoding/binary"
 	"strconv"
 	"sync"
 )
@@ -120,6 +121,9 @@ func (w *walker) step(b []byte) error {
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
+		for i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:]) == ' '*ones { // indentation
+			i += 8
+		}
 	}
 	return i
 }
