@@ -33,6 +33,7 @@ import (
 	_ "github.com/hotpath-go/hotpath/internal/statstest"
 	_ "github.com/hotpath-go/hotpath/internal/tagset"
 	_ "github.com/hotpath-go/hotpath/metrics"
+	_ "github.com/hotpath-go/hotpath/partial"
 	_ "github.com/hotpath-go/hotpath/pool"
 	_ "github.com/hotpath-go/hotpath/pool/bulkhead"
 	_ "github.com/hotpath-go/hotpath/throttle"

@@ -9,6 +9,7 @@ import (
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/partial"
 	"github.com/hotpath-go/hotpath/pool"
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
 	"github.com/hotpath-go/hotpath/throttle"
@@ -20,6 +21,9 @@ import (
 func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	layers := new(Layers)
 	get, drop := s.encoded, func(product, category int) {}
+	if on.Has("partial") {
+		get = s.projected // outside of partial, and inside of httpcache, that is encoded
+	}
 	public := func(_ http.ResponseWriter, get getPage) getPage { return get }
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
@@ -61,6 +65,10 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	if layers.Answers != nil {
 		h = layers.Answers.Handler(h)
 	}
+	if on.Has("partial") {
+		fields := project()
+		h, layers.Fields = fields.Handler(h), fields
+	}
 	if on.Has("compress") {
 		small := must(compress.New(compress.Config{}))
 		h, layers.Small = small.Handler(h), small
@@ -82,6 +90,7 @@ type Engine = cache.Store[pageKey, []byte]
 type Layers struct {
 	Pages    *cache.Cache[pageKey, []byte]
 	Answers  *httpcache.Cache
+	Fields   *partial.Filter
 	Small    *compress.Compressor
 	Fair     *throttle.Limiter
 	Later    *pool.Pool

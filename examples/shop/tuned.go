@@ -141,16 +141,21 @@ func (s *Store) product(ctx context.Context, id int) (p Product, err error) {
 	if err != nil {
 		return p, err
 	}
+	p.Reviews, p.Rating, err = s.reviews(ctx, id)
+	return p, err
+}
+
+// reviews returns those of a product, and the rating that they make.
+func (s *Store) reviews(ctx context.Context, product int) (list []Review, average float64, err error) {
 	sum := int64(0)
-	err = s.each(ctx, queryReviews, []any{id}, func(scan scanner) error {
+	err = s.each(ctx, queryReviews, []any{product}, func(scan scanner) error {
 		var r Review
 		err := scan(&r.Author, &r.Stars, &r.Body)
 		sum += int64(r.Stars)
-		p.Reviews = append(p.Reviews, r)
+		list = append(list, r)
 		return err
 	})
-	p.Rating = rating(sum, int64(len(p.Reviews)))
-	return p, err
+	return list, rating(sum, int64(len(list))), err
 }
 
 func (s *Store) list(ctx context.Context, category, page int) (items []Item, err error) {

@@ -1,0 +1,164 @@
+package partial
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// check returns the first name of the text that allow has not.
+func (p *parser) check(allow *Mask) *MaskError {
+	var first unknown
+	p.checkBelow(0, []*Mask{allow}, &first)
+	if first.node == 0 {
+		return nil
+	}
+	n := &p.nodes[first.node]
+	name := n.name
+	if name == "" {
+		name = "*"
+	}
+	path := p.pathOf(n.parent)
+	e := &MaskError{Pos: int(n.pos), Reason: "no field " + strconv.Quote(clip(name)), Field: name}
+	if path != "" {
+		e.Reason += " in " + strconv.Quote(clip(path))
+		e.Field = path + "/" + name
+	}
+	if n.name != "" {
+		e.Hint = nearest(name, first.among)
+	}
+	return e
+}
+
+type unknown struct {
+	node  int32
+	among []*Mask
+}
+
+// checkBelow looks for names below node that none of fits has: one of them is enough, for a "*"
+// stands for several.
+func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
+	for _, m := range fits {
+		if m.everything() && (m == nil || !m.scalar) {
+			return // what is open has every name
+		}
+	}
+	var few [4]*Mask
+	at := &p.nodes[node]
+	for c := at.child; c != 0; c = p.nodes[c].next {
+		below := few[:0]
+		for _, m := range fits {
+			if found := m.find([]byte(p.nodes[c].name), wordOf(p.nodes[c].name)); found != nil {
+				below = append(below, found)
+			}
+		}
+		p.checkOne(c, below, fits, first)
+	}
+	if at.wild != 0 {
+		below := few[:0]
+		for _, m := range fits {
+			for i := range m.kids {
+				below = append(below, m.kids[i].mask)
+			}
+			if m.wild != nil {
+				below = append(below, m.wild)
+			}
+		}
+		p.checkOne(at.wild, below, fits, first)
+	}
+}
+
+func (p *parser) checkOne(c int32, below, fits []*Mask, first *unknown) {
+	switch {
+	case len(below) > 0:
+		p.checkBelow(c, below, first)
+	case first.node == 0 || p.nodes[c].pos < p.nodes[first.node].pos:
+		*first = unknown{c, slices.Clone(fits)}
+	}
+}
+
+// pathOf returns the names down to a node, between slashes.
+func (p *parser) pathOf(node int32) string {
+	var names []string
+	for ; node != 0; node = p.nodes[node].parent {
+		name := p.nodes[node].name
+		if name == "" {
+			name = "*"
+		}
+		names = append(names, name)
+	}
+	slices.Reverse(names)
+	return strings.Join(names, "/")
+}
+
+// Suggestions are for typing errors: long names and huge objects are no such thing.
+const (
+	maxHintName     = 64
+	maxHintSiblings = 1024
+)
+
+// nearest returns the name among fits that name was meant to be, or the path that it is with
+// dots for slashes, as masks of protobuf are written; "" if there is none.
+func nearest(name string, fits []*Mask) (hint string) {
+	if len(name) > maxHintName {
+		return ""
+	}
+	if path := strings.ReplaceAll(name, ".", "/"); path != name {
+		for _, m := range fits {
+			if exists(m, strings.Split(name, ".")) {
+				return path
+			}
+		}
+	}
+	siblings, best := 0, max(1, len(name)/3)+1
+	for _, m := range fits {
+		if siblings += len(m.kids); siblings > maxHintSiblings {
+			return hint
+		}
+		for i := range m.kids {
+			if kid := m.kids[i].name; len(kid) <= maxHintName {
+				if d := distance(strings.ToLower(name), strings.ToLower(kid)); d < best {
+					best, hint = d, kid
+				}
+			}
+		}
+	}
+	return hint
+}
+
+func exists(m *Mask, names []string) bool {
+	for _, name := range names {
+		if m.everything() {
+			return m == nil || !m.scalar
+		}
+		if m = m.find([]byte(name), wordOf(name)); m == nil || name == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// distance counts the bytes to insert, delete, replace, or swap with the next, that make b of a
+// (optimal string alignment).
+func distance(a, b string) int {
+	var rows [3][maxHintName + 1]int
+	before, last, row := &rows[0], &rows[1], &rows[2]
+	for j := range len(b) + 1 {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(last[j+1]+1, row[j]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

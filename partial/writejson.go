@@ -1,0 +1,89 @@
+package partial
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/hotpath-go/hotpath/internal/rw"
+)
+
+// AppendValue appends to dst what m selects of v: the bytes of Append on those of json.Marshal(v).
+// After an error dst comes back as given.
+func (m *Mask) AppendValue(dst []byte, v any) ([]byte, error) {
+	c := chunks.Get().(*chunk)
+	defer c.put()
+	// An Encoder writes the bytes of json.Marshal, and a line feed, without a copy for the caller.
+	doc := (*appender)(c)
+	doc.b = doc.b[:0]
+	if err := json.NewEncoder(doc).Encode(v); err != nil {
+		return dst, err
+	}
+	return m.Append(dst, bytes.TrimSuffix(doc.b, []byte("\n")))
+}
+
+type appender chunk
+
+func (a *appender) Write(p []byte) (int, error) {
+	a.b = append(a.b, p...)
+	return len(p), nil
+}
+
+// WriteJSON answers r with what it asks for of v: it encodes, sets Content-Type (application/json,
+// if there is none) and Content-Length, and sends all in one Write, to HEAD too, whose header is
+// that of GET. After an encoding error it has touched neither header nor body: answer 500. An
+// error of the Write comes back as it is. A nil Filter has the defaults.
+func (f *Filter) WriteJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
+	m := FromContext(r.Context())
+	h := w.Header()
+	if m != nil && !cutsJSON(status, h) {
+		m = nil
+	}
+	encode := m.AppendValue
+	if m == nil && f != nil {
+		encode = f.cfg.Encode
+	}
+	c := chunks.Get().(*chunk)
+	defer c.put()
+	body, err := encode(c.b[:0], v)
+	if err != nil {
+		return err
+	}
+	c.b = body
+	if m != nil {
+		if s := masking(w, m); s != nil {
+			s.isProjected.Store(true)
+		}
+	}
+	if h["Content-Type"] == nil {
+		h["Content-Type"] = []string{"application/json"}
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	w.WriteHeader(status)
+	if !rw.BodyAllowed(status) {
+		return nil
+	}
+	_, err = w.Write(body)
+	return err
+}
+
+// cutsJSON is cuts for an answer of ours, whose type may not be set yet.
+func cutsJSON(status int, h http.Header) bool {
+	if h["Content-Type"] != nil {
+		return cuts(status, h)
+	}
+	h["Content-Type"] = []string{"application/json"}
+	defer delete(h, "Content-Type")
+	return cuts(status, h)
+}
+
+// masking finds the layer that would cut to m what is written to w, so that it need not.
+func masking(w http.ResponseWriter, m *Mask) *response {
+	for outer := range rw.Walk(w) {
+		if s, ok := outer.(*response); ok && s.m == m {
+			return s
+		}
+	}
+	return nil
+}
