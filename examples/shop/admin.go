@@ -25,6 +25,9 @@ func (l *Layers) collectors() (all []prometheus.Collector) {
 	if l.Small != nil {
 		all = append(all, metrics.Collector("answers", l.Small.Stats))
 	}
+	if l.Fields != nil {
+		all = append(all, metrics.Collector("fields", l.Fields.Stats))
+	}
 	if l.Fair != nil {
 		all = append(all, metrics.Collector("consumers", l.Fair.Stats))
 	}

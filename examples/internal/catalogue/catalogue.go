@@ -11,6 +11,7 @@ import (
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/metrics"
+	"github.com/hotpath-go/hotpath/partial"
 	"github.com/hotpath-go/hotpath/pool"
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
 	"github.com/hotpath-go/hotpath/throttle"
@@ -44,6 +45,7 @@ func Rooms() []Room {
 		{"cache/httpcache", reflect.TypeFor[httpcache.Stats]()},
 		{"compress", reflect.TypeFor[compress.Stats]()},
 		{"compress", reflect.TypeFor[compress.DecompressorStats]()},
+		{"partial", reflect.TypeFor[partial.Stats]()},
 		{"throttle", reflect.TypeFor[throttle.Stats]()},
 		{"pool", reflect.TypeFor[pool.Stats]()},
 		{"pool/bulkhead", reflect.TypeFor[bulkhead.Stats]()},

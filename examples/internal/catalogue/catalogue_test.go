@@ -16,6 +16,7 @@ import (
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/metrics"
+	"github.com/hotpath-go/hotpath/partial"
 	"github.com/hotpath-go/hotpath/pool"
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
 	"github.com/hotpath-go/hotpath/throttle"
@@ -55,6 +56,7 @@ func TestAllTogether(t *testing.T) {
 	small := made[*compress.Compressor](t)(compress.New(compress.Config{}))
 	plain := made[*compress.Decompressor](t)(compress.NewDecompressor(compress.DecompressorConfig{}))
 	limit := made[*throttle.Limiter](t)(throttle.New(throttle.Config{Rate: throttle.Per(1, time.Second)}))
+	fields := made[*partial.Filter](t)(partial.New(partial.Config{}))
 	work := made[*pool.Pool](t)(pool.New(pool.Config{}))
 	defer work.Close(t.Context())
 	hull := made[*bulkhead.Bulkhead](t)(bulkhead.New(bulkhead.Config{}))
@@ -63,7 +65,7 @@ func TestAllTogether(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	for _, c := range []prometheus.Collector{
 		metrics.Collector("a", catalog.Stats), metrics.Collector("b", catalog.Stats), metrics.Collector("a", answers.Stats),
-		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats),
+		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats), metrics.Collector("a", fields.Stats),
 		metrics.Collector("a", work.Stats), metrics.Collector("a", hull.Stats), metrics.Collector("a", signals.Stats),
 	} {
 		if err := reg.Register(c); err != nil {
