@@ -1,0 +1,2 @@
+// Package batch answers many in one.
+package batch
