@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -328,7 +329,7 @@ func TestL9_TheContextOfAFetch(t *testing.T) {
 				ctx, cancel := context.WithTimeout(ctx, time.Duration(1+i)*time.Second)
 				defer cancel()
 				_, err := l.Load(ctx, 1)
-				if err != context.DeadlineExceeded || time.Since(start) != time.Duration(1+i)*time.Second {
+				if !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Duration(1+i)*time.Second {
 					t.Errorf("%d: %v after %v", i, err, time.Since(start))
 				}
 				return nil
@@ -584,9 +585,9 @@ func TestL13_ForgetAndPrime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l := setup(t, batch.LoaderConfig[int, int]{MaxMemo: 2})
 		ctx := batch.WithScope(t.Context())
-		version := 0
+		var version atomic.Int64
 		s.fetch = func(_ context.Context, keys []int) (map[int]int, error) {
-			m, v := map[int]int{}, version
+			m, v := map[int]int{}, int(version.Load())
 			time.Sleep(time.Millisecond)
 			for _, k := range keys {
 				m[k] = v
@@ -601,16 +602,17 @@ func TestL13_ForgetAndPrime(t *testing.T) {
 		})
 		batch.Go(ctx, func(context.Context) error { time.Sleep(2500 * time.Microsecond); return nil })
 		time.Sleep(2100 * time.Microsecond) // it flies since MaxWait
+		synctest.Wait()
 		if l.Prime(ctx, 1, 99) {
 			t.Error("Prime of a key in flight")
 		}
-		version = 1
+		version.Store(1)
 		l.Forget(ctx, 1)
 		if v, _ := l.Load(ctx, 1); v != 1 {
 			t.Errorf("who comes later gets %d, want what is there now", v)
 		}
 		_ = batch.Wait(ctx)
-		version = 2
+		version.Store(2)
 		if v, _ := l.Load(ctx, 1); v != 1 {
 			t.Errorf("%d, want what is remembered", v)
 		}

@@ -128,12 +128,12 @@ func (s *scope) add(n int) {
 // A calm is what has to be done, when no lock is held any more, since somebody began to wait.
 type calm struct {
 	from, to *scope // these and all between have become quiet; nil: none
-	feed     func() // gives the slot of a part away; nil: it has none
+	feed     feeder // its place can go to another one; nil: it has none
 }
 
 func (c calm) act() {
 	if c.feed != nil {
-		c.feed()
+		c.feed.feed()
 	}
 	for s := c.from; s != nil; s = s.outer.scope {
 		s.quiet()

@@ -16,12 +16,15 @@ type task struct {
 	waits   int // calls that wait
 	ended   bool
 	started *group
-	feed    func() // called once, when the task first waits
+	feed    feeder // told once, when the task first waits; nil: nobody
 
 	// Of a task that Go started.
 	of    *group
 	index int
 }
+
+// A feeder gives the place of a task that waits to another one.
+type feeder interface{ feed() }
 
 // A group is the tasks that a task has started since it last waited for all of them.
 type group struct {
