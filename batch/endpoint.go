@@ -103,7 +103,7 @@ func decoded(r *http.Request) (io.Reader, error) {
 // readAll reads at most most bytes: what a bomb unpacks to is never held (CWE-409).
 func readAll(body io.Reader, most int64) (string, error) {
 	b := rw.GetBuffer(4 << 10)
-	defer b.Put()
+	defer func() { b.Put() }() // the one that b has become
 	for {
 		if len(b.B) == cap(b.B) {
 			grown := rw.GetBuffer(max(16<<10, 4*cap(b.B)))

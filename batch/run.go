@@ -330,7 +330,9 @@ func (b *run) deny(p *part, what outcome, why problem.Problem) {
 // complete says that p has its answer, and what follows from it. b.mu is held.
 func (b *run) complete(p *part, status int) {
 	p.answered = true
-	b.pending--
+	if b.pending--; b.pending == 0 { // nobody depends on p, then
+		close(b.done)
+	}
 	b.stopped = b.stopped || b.stops && status >= 400
 	for _, i := range p.dependents {
 		d := &b.env.parts[i]
@@ -346,9 +348,6 @@ func (b *run) complete(p *part, status int) {
 			b.scope.begin(1) // before the task of p ends, or the scope would look quiet
 			b.ready = append(b.ready, i)
 		}
-	}
-	if b.pending == 0 {
-		close(b.done)
 	}
 }
 
