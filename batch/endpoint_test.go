@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/hotpath-go/hotpath/batch"
@@ -194,8 +195,8 @@ func deflated(s string) string {
 
 // H3: gzip and deflate are decoded, to MaxBytes; limits are 413, and no part has run.
 func TestH3_CodingsAndLimits(t *testing.T) {
-	ran := false
-	h := newEndpoint(t, batch.Config{MaxBytes: 1000, MaxParts: 3}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true }))
+	var ran atomic.Bool
+	h := newEndpoint(t, batch.Config{MaxBytes: 1000, MaxParts: 3}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran.Store(true) }))
 	big := get("/"+strings.Repeat("a", 900)) + strings.Repeat(" ", 1000)
 	exact := get("/x")
 	exact += strings.Repeat(" ", 1000-len(exact))
@@ -220,10 +221,10 @@ func TestH3_CodingsAndLimits(t *testing.T) {
 		{"not gzip", "gzip", get("/a"), 400, false},
 		{"cut gzip", "gzip", gzipped(get("/a"))[:20], 400, false},
 	} {
-		ran = false
+		ran.Store(false)
 		w := post(h, "/$batch", c.body, "Content-Encoding", c.coding)
-		if w.Code != c.want || ran != c.runs {
-			t.Errorf("%s: %d, ran: %t; want %d, %t: %s", c.name, w.Code, ran, c.want, c.runs, w.Body)
+		if w.Code != c.want || ran.Load() != c.runs {
+			t.Errorf("%s: %d, ran: %t; want %d, %t: %s", c.name, w.Code, ran.Load(), c.want, c.runs, w.Body)
 		}
 		if c.want == 415 && w.Header().Get("Accept-Encoding") != "gzip, deflate" {
 			t.Errorf("%s: %v", c.name, w.Header())

@@ -115,14 +115,17 @@ func (l *Loader[K, V]) set(t *task) *set[K, V] {
 
 // refuse returns why key cannot be a key: it would never be found in a map, or end the process.
 func (l *Loader[K, V]) refuse(key K) error {
-	if l.anything && !reflect.ValueOf(&key).Elem().Comparable() {
+	if l.anything && !comparesAll(key) {
 		return fmt.Errorf("batch: the key, a %T, holds a value that cannot be compared", key)
 	}
-	if key != key { //nolint:gocritic // NaN
+	if key != key { // NaN
 		return fmt.Errorf("batch: the key %v is not equal to itself", key)
 	}
 	return nil
 }
+
+// comparesAll is a function of its own because key escapes in it.
+func comparesAll[K comparable](key K) bool { return reflect.ValueOf(&key).Elem().Comparable() }
 
 // Load returns the value of key, fetched together with what others ask for. The error is
 // ErrNotFound, the one that Fetch gave, a *PanicError, or the cause of ctx's end.
