@@ -308,7 +308,7 @@ func TestH6_Nested(t *testing.T) {
 	reached := 0
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) { reached++ })
-	var h http.Handler = inner.Handler(mux)
+	h := inner.Handler(mux)
 	h = outer.Handler(outer.Handler(h)) // somebody passed what contains it
 	var parts []string
 	for i, url := range []string{"$batch", "/$batch", "/v1.0/$batch", "/v1.0/%24batch", "x/../$batch", "x/%2e%2e/$batch", "./$batch", "http://service.test/v1.0/$batch", "$batch?x=1", "other", "/v1.0/oth%65r"} {

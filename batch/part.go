@@ -35,7 +35,6 @@ type part struct {
 	req    *http.Request
 	w      rw.Writer
 	sink   sink
-	status int        // of the answer
 	answer *rw.Buffer // as it goes into the envelope
 }
 

@@ -209,7 +209,7 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		s.finish()
 		switch {
 		case s.full:
-			answer = tooMuch
+			answer = tooMuch()
 		case s.cut():
 			what, answer = status5xx, problem.Problem{Status: http.StatusBadGateway, Detail: "the answer is shorter than it was declared"}
 		default:
@@ -218,7 +218,7 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 				what = throttled
 			}
 			if !b.keep(p) {
-				what, answer = overflow, tooMuch
+				what, answer = overflow, tooMuch()
 			}
 		}
 	}
@@ -248,9 +248,11 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 }
 
 // tooMuch says that the part may have had effects: it must not look as if it had not run.
-var tooMuch = problem.Problem{
-	Status: http.StatusInsufficientStorage, Detail: "the answers are too large",
-	More: []problem.Member{{Name: "ran", Value: true}},
+func tooMuch() problem.Problem {
+	return problem.Problem{
+		Status: http.StatusInsufficientStorage, Detail: "the answers are too large",
+		More: []problem.Member{{Name: "ran", Value: true}},
+	}
 }
 
 // cut reports whether less was written than declared: net/http closes the connection then.

@@ -54,12 +54,11 @@ func (s *scanner) take(c byte) bool {
 
 // raw skips a string and returns it with its quotes. plain: its bytes are its text.
 func (s *scanner) raw() (text string, plain bool, err error) {
-	from := s.pos
 	if !s.take('"') {
 		return "", false, errSyntax
 	}
-	from, plain = s.pos-1, true
-	ascii := true
+	from, ascii := s.pos-1, true
+	plain = true
 	for s.pos < len(s.text) {
 		c := s.text[s.pos]
 		s.pos++

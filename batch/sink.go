@@ -24,7 +24,6 @@ type sink struct {
 	cookies []string // they go to the envelope
 	typ     string   // Content-Type
 	typed   bool     // nothing is to be sniffed
-	trailed bool
 	flushed bool
 	length  int64        // declared; -1: not
 	wrote   int64        // bytes of the body, also for HEAD
