@@ -67,6 +67,9 @@
 //     What stands outside sees one POST.
 //   - What decides by who is calling SHOULD stand outside, and outside of Scoped: then Fetch knows the
 //     caller.
+//   - A Loader whose Load stands behind a cache MUST have MaxMemo -1: what a scope remembers, or has
+//     in flight, may be older than the write that made the cache forget. Without a scope no answer
+//     is older than its question.
 //   - Scoped SHOULD stand outside of an Endpoint. Inside, each part has a scope of its own.
 //   - A transaction SHOULD open a scope of its own (WithScope), or answers from before it are
 //     remembered in it. After a write, Forget.

@@ -2,6 +2,7 @@ package batch
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -163,23 +164,24 @@ func (n *node) waitFor(m *node) bool {
 	n.mu.Lock()
 	n.waits = append(n.waits, m)
 	n.mu.Unlock()
-	if m.reaches(n, make(map[*node]bool)) {
+	if m.reaches(n, nil) {
 		n.waited(m)
 		return false
 	}
 	return true
 }
 
-func (n *node) reaches(goal *node, seen map[*node]bool) bool {
+// reaches reports whether n is goal or waits for it, by way of others that are not in seen.
+func (n *node) reaches(goal *node, seen []*node) bool {
 	if n == goal {
 		return true
 	}
-	if seen[n] {
+	if slices.Contains(seen, n) {
 		return false
 	}
-	seen[n] = true
+	seen = append(seen, n)
 	n.mu.Lock()
-	waits := append([]*node(nil), n.waits...)
+	waits := slices.Clone(n.waits)
 	n.mu.Unlock()
 	for _, m := range waits {
 		if m.reaches(goal, seen) {

@@ -31,7 +31,8 @@ type LoaderConfig[K comparable, V any] struct {
 	MaxWait time.Duration
 
 	// MaxMemo is how many answers are remembered in a scope. More are not remembered, none is
-	// evicted. 0: 10,000; negative: none.
+	// evicted. 0: 10,000; negative: none, and what is in flight is not joined either: no answer is
+	// older than its question, which is what a loader behind a cache needs.
 	MaxMemo int
 }
 
@@ -140,7 +141,7 @@ func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	t := taskOf(ctx)
 	s := l.set(t)
 	s.mu.Lock()
-	e := s.join(ctx, key)
+	e := s.join(ctx, t, key)
 	if e.known {
 		v, err := e.v, e.err
 		s.mu.Unlock()
@@ -176,7 +177,7 @@ func (l *Loader[K, V]) LoadAll(ctx context.Context, keys []K) ([]V, error) {
 			strange = append(strange, err)
 			continue
 		}
-		e := s.join(ctx, key)
+		e := s.join(ctx, t, key)
 		if e.known {
 			values[i] = e.v
 			if e.err != nil {
@@ -241,7 +242,7 @@ func (l *Loader[K, V]) Defer(ctx context.Context, key K) func() (V, error) {
 	t := taskOf(ctx)
 	s := l.set(t)
 	s.mu.Lock()
-	e := s.join(ctx, key)
+	e := s.join(ctx, t, key)
 	known := e.known
 	s.mu.Unlock()
 	if known {

@@ -257,6 +257,39 @@ func TestL7_WithoutAScope(t *testing.T) {
 	}
 }
 
+// L7, L13: no answer is older than its question without a scope, nor in one with MaxMemo -1: a cache in
+// front, which a write has made forget, would else be given the old value again, and keep it.
+func TestL7_NoAnswerIsOlderThanItsQuestion(t *testing.T) {
+	for name, memo := range map[string]int{"no scope": 0, "scope": -1} {
+		synctest.Test(t, func(t *testing.T) {
+			var version atomic.Int64
+			l := newLoader(t, batch.LoaderConfig[int, int64]{MaxMemo: memo, Fetch: func(_ context.Context, keys []int) (map[int]int64, error) {
+				v := version.Load()
+				time.Sleep(time.Millisecond)
+				return map[int]int64{1: v}, nil
+			}})
+			values, err := cache.New(cache.Config[int, int64]{Load: l.Load, Tags: func(int, int64) []string { return []string{"one"} }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx := t.Context()
+			if name == "scope" {
+				ctx = batch.WithScope(ctx)
+			}
+			go func() { _, _ = values.Get(ctx, 1) }()
+			time.Sleep(500 * time.Microsecond) // it is being fetched
+			synctest.Wait()
+			version.Add(1)
+			values.PurgeTags("one")
+			for range 2 {
+				if v, err := values.Get(ctx, 1); v != 1 || err != nil {
+					t.Errorf("%s: %d, %v: the value from before the write", name, v, err)
+				}
+			}
+		})
+	}
+}
+
 // L8: a key that nobody waits for starts nothing, and goes along.
 func TestL8_Defer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -348,7 +381,7 @@ func TestL9_ExtendedInFlight(t *testing.T) {
 	for name, second := range map[string]time.Duration{"later": 5 * time.Second, "earlier": time.Millisecond, "none": 0} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				start := time.Now()
+				start, scope := time.Now(), batch.WithScope(t.Context())
 				s, l := setup(t, batch.LoaderConfig[int, int]{})
 				ended := make(chan time.Duration, 1)
 				s.fetch = func(ctx context.Context, keys []int) (map[int]int, error) {
@@ -365,13 +398,13 @@ func TestL9_ExtendedInFlight(t *testing.T) {
 				}
 				var wg sync.WaitGroup
 				wg.Go(func() {
-					ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+					ctx, cancel := context.WithTimeout(scope, 2*time.Second)
 					defer cancel()
 					_, _ = l.Load(ctx, 1)
 				})
 				synctest.Wait()
 				time.Sleep(time.Second)
-				ctx, cancel := t.Context(), context.CancelFunc(func() {})
+				ctx, cancel := scope, context.CancelFunc(func() {})
 				if second > 0 {
 					ctx, cancel = context.WithTimeout(ctx, second)
 				}
@@ -392,10 +425,10 @@ func TestL10_Cancellation(t *testing.T) {
 	for leaver := range 3 {
 		synctest.Test(t, func(t *testing.T) {
 			s, l := setup(t, batch.LoaderConfig[int, int]{})
-			why, start := errors.New("why"), time.Now()
+			why, start, scope := errors.New("why"), time.Now(), batch.WithScope(t.Context())
 			var wg sync.WaitGroup
 			for i := range 3 {
-				ctx := t.Context()
+				ctx := scope
 				if i == leaver {
 					c, cancel := context.WithCancelCause(ctx)
 					ctx = c

@@ -93,12 +93,20 @@ func (s *set[K, V]) renew() {
 	}
 }
 
+// fresh reports whether no answer may be older than its question: then only batches that have not
+// left are joined. What stands in front of a loader and is shared, as a cache, must not be given
+// again what it has just dropped because of a write.
+func (s *set[K, V]) fresh() bool { return s.scope == nil || s.l.cfg.MaxMemo < 0 }
+
 // join returns the entry of key, and makes a caller of who waits for it: to be followed by want
 // and await, unless it is known. s.mu is held.
-func (s *set[K, V]) join(ctx context.Context, key K) *entry[K, V] {
+func (s *set[K, V]) join(ctx context.Context, t *task, key K) *entry[K, V] {
 	s.renew()
 	counters := s.l.counters.Here()
 	e := s.entries[key]
+	if e != nil && s.fresh() && e.b.state >= flying && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node, nil)) {
+		e = nil // unless it needs itself, which await sees
+	}
 	if e != nil && e.known {
 		counters.remembered.Add(1)
 		return e
