@@ -141,7 +141,7 @@ func (l *Loader[K, V]) Load(ctx context.Context, key K) (V, error) {
 	t := taskOf(ctx)
 	s := l.set(t)
 	s.mu.Lock()
-	e := s.join(ctx, t, key)
+	e := s.join(ctx, t, key, 0)
 	if e.known {
 		v, err := e.v, e.err
 		s.mu.Unlock()
@@ -172,12 +172,13 @@ func (l *Loader[K, V]) LoadAll(ctx context.Context, keys []K) ([]V, error) {
 	entries := make([]*entry[K, V], len(keys))
 	var strange []error
 	s.mu.Lock()
+	s.calls++
 	for i, key := range keys {
 		if err := l.refuse(key); err != nil {
 			strange = append(strange, err)
 			continue
 		}
-		e := s.join(ctx, t, key)
+		e := s.join(ctx, t, key, s.calls)
 		if e.known {
 			values[i] = e.v
 			if e.err != nil {
@@ -242,7 +243,7 @@ func (l *Loader[K, V]) Defer(ctx context.Context, key K) func() (V, error) {
 	t := taskOf(ctx)
 	s := l.set(t)
 	s.mu.Lock()
-	e := s.join(ctx, t, key)
+	e := s.join(ctx, t, key, 0)
 	known := e.known
 	s.mu.Unlock()
 	if known {

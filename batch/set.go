@@ -20,6 +20,7 @@ type set[K comparable, V any] struct {
 	full       []*batch[K, V] // wait for MaxConcurrent
 	flying     int            // fetches
 	remembered int            // answers
+	calls      uint64         // of LoadAll
 	epoch      uint64         // of the scope, that those are from
 }
 
@@ -31,8 +32,9 @@ type entry[K comparable, V any] struct {
 	err     error
 	b       *batch[K, V]
 	callers int32
-	known   bool // remembered
-	gone    bool // everybody left before departure
+	call    uint64 // of LoadAll, that asked last
+	known   bool   // remembered
+	gone    bool   // everybody left before departure
 }
 
 // gate is how many fetches may be in flight for a batch that is not full to leave: one works while
@@ -99,12 +101,13 @@ func (s *set[K, V]) renew() {
 func (s *set[K, V]) fresh() bool { return s.scope == nil || s.l.cfg.MaxMemo < 0 }
 
 // join returns the entry of key, and makes a caller of who waits for it: to be followed by want
-// and await, unless it is known. s.mu is held.
-func (s *set[K, V]) join(ctx context.Context, t *task, key K) *entry[K, V] {
+// and await, unless it is known. call is that of a LoadAll, whose keys may be repeated; 0: none. s.mu
+// is held.
+func (s *set[K, V]) join(ctx context.Context, t *task, key K, call uint64) *entry[K, V] {
 	s.renew()
 	counters := s.l.counters.Here()
 	e := s.entries[key]
-	if e != nil && s.fresh() && e.b.state >= flying && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node, nil)) {
+	if e != nil && s.fresh() && e.b.state >= flying && (call == 0 || e.call != call) && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node, nil)) {
 		e = nil // unless it needs itself, which await sees
 	}
 	if e != nil && e.known {
@@ -125,6 +128,7 @@ func (s *set[K, V]) join(ctx context.Context, t *task, key K) *entry[K, V] {
 	}
 	b := e.b
 	e.callers++
+	e.call = call
 	b.callers++
 	b.ctx.admit(ctx)
 	if isNew && b.live == s.l.cfg.MaxKeys {
