@@ -18,6 +18,7 @@ import (
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 
 	// Every package of the module, so that TestMain sees what importing them starts.
+	_ "github.com/hotpath-go/hotpath/batch"
 	_ "github.com/hotpath-go/hotpath/cache"
 	_ "github.com/hotpath-go/hotpath/cache/httpcache"
 	_ "github.com/hotpath-go/hotpath/cache/ristrettostore"

@@ -1,0 +1,445 @@
+package batch_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hotpath-go/hotpath/batch"
+	"github.com/hotpath-go/hotpath/internal/rw"
+)
+
+// statuses runs an envelope of parts "id needs... : status" and returns the answers' statuses and the
+// order in which handlers began and ended.
+func statuses(t *testing.T, cfg batch.Config, specs []string, fields ...string) (got []int, order []string) {
+	t.Helper()
+	var parts []string
+	for _, spec := range specs {
+		left, status, _ := strings.Cut(spec, ":")
+		words := strings.Fields(left)
+		needs := "[]"
+		if len(words) > 1 {
+			needs = `["` + strings.Join(words[1:], `","`) + `"]`
+		}
+		parts = append(parts, fmt.Sprintf(`{"id":%q,"method":"GET","url":"/%s/%s","dependsOn":%s}`, words[0], words[0], strings.TrimSpace(status), needs))
+	}
+	var mu sync.Mutex
+	h := newEndpoint(t, cfg).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var id string
+		var status int
+		_, _ = fmt.Sscanf(strings.ReplaceAll(r.URL.Path, "/", " "), "%s %d", &id, &status)
+		mu.Lock()
+		order = append(order, id)
+		mu.Unlock()
+		time.Sleep(time.Millisecond)
+		mu.Lock()
+		order = append(order, "-"+id)
+		mu.Unlock()
+		w.WriteHeader(status)
+	}))
+	for _, a := range answers(t, post(h, "/$batch", `{"requests":[`+strings.Join(parts, ",")+`]}`, fields...)) {
+		got = append(got, a.Status)
+	}
+	return got, order
+}
+
+// R1: parts run in any order that dependsOn allows; what depends on less than 2xx is 424, and what
+// depends on that.
+func TestR1_Dependencies(t *testing.T) {
+	for name, c := range map[string]struct {
+		specs []string
+		want  []int
+	}{
+		"diamond":       {[]string{"a:200", "b a:201", "c a:204", "d b c:200"}, []int{200, 201, 204, 200}},
+		"chain":         {[]string{"a:200", "b a:200", "c b:200", "d c:200"}, []int{200, 200, 200, 200}},
+		"failed chain":  {[]string{"a:404", "b a:200", "c b:200", "d:200"}, []int{404, 424, 424, 200}},
+		"half failed":   {[]string{"a:200", "b:500", "c a b:200", "d c:200", "e a:200"}, []int{200, 500, 424, 424, 200}},
+		"304 is no 2xx": {[]string{"a:304", "b a:200", "c:302", "d c:200"}, []int{304, 424, 302, 424}},
+		"repeated":      {[]string{"a:200", "b a a a:200"}, []int{200, 200}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			got, order := statuses(t, batch.Config{}, c.specs)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%s: %v, want %v", name, got, c.want)
+			}
+			for _, spec := range c.specs {
+				left, _, _ := strings.Cut(spec, ":")
+				words := strings.Fields(left)
+				if began := slices.Index(order, words[0]); began >= 0 {
+					for _, need := range words[1:] {
+						if slices.Index(order, "-"+need) > began || slices.Index(order, "-"+need) < 0 {
+							t.Errorf("%s: %s began before %s had ended: %v", name, words[0], need, order)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// R1: independent parts run side by side, Concurrency at a time.
+func TestR1_Concurrency(t *testing.T) {
+	for concurrency, want := range map[int]time.Duration{1: 20 * time.Millisecond, 7: 3 * time.Millisecond, 0: 2 * time.Millisecond, 100: time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			var specs []string
+			for i := range 20 {
+				specs = append(specs, fmt.Sprintf("p%d:200", i))
+			}
+			start := time.Now()
+			statuses(t, batch.Config{Concurrency: concurrency}, specs)
+			if took := time.Since(start); took != want {
+				t.Errorf("Concurrency %d: %v, want %v", concurrency, took, want)
+			}
+		})
+	}
+}
+
+// R2: failures stop nothing, unless the client asked for it.
+func TestR2_ContinueOnError(t *testing.T) {
+	specs := []string{"a:200", "b:404", "c:200", "d:200"}
+	for prefer, want := range map[string][]int{
+		"":                                {200, 404, 200, 200},
+		"continue-on-error":               {200, 404, 200, 200},
+		"continue-on-error=false":         {200, 404, 424, 424},
+		`odata.continue-on-error="false"`: {200, 404, 424, 424},
+		"return=minimal, Continue-On-Error=FALSE;x": {200, 404, 424, 424},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			if got, _ := statuses(t, batch.Config{Concurrency: 1}, specs, "Prefer", prefer); !slices.Equal(got, want) {
+				t.Errorf("%q: %v, want %v", prefer, got, want)
+			}
+		})
+	}
+	w := post(newEndpoint(t, batch.Config{}).Handler(seen), "/$batch", get("/a"), "Prefer", "continue-on-error=false")
+	if w.Header().Get("Preference-Applied") != "continue-on-error=false" {
+		t.Errorf("%v", w.Header())
+	}
+}
+
+// loads answers with the value of /key or of /key/key: each a load, one after the other.
+func loads(l *batch.Loader[int, int]) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for key := range strings.SplitSeq(r.URL.Path[1:], "/") {
+			var k int
+			_, _ = fmt.Sscan(key, &k)
+			v, err := l.Load(r.Context(), k)
+			fmt.Fprint(w, v, err)
+		}
+	})
+}
+
+func urls(n int, form string) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf(form, i))
+	}
+	return all
+}
+
+// R3: the parts of a batch share a scope: 20 parts, and 100 on 8 slots, are one fetch.
+func TestR3_PartsShareAScope(t *testing.T) {
+	for _, c := range []struct{ parts, slots int }{{20, 0}, {100, 8}, {100, 1}, {1, 1}} {
+		for range 20 {
+			synctest.Test(t, func(t *testing.T) {
+				s, l := setup(t, batch.LoaderConfig[int, int]{})
+				start := time.Now()
+				got := answers(t, post(newEndpoint(t, batch.Config{Concurrency: c.slots}).Handler(loads(l)), "/$batch", get(urls(c.parts, "/%d")...)))
+				took := time.Since(start)
+				if want := time.Millisecond + time.Duration(c.parts)*2*time.Microsecond; s.count() != 1 || took != want {
+					t.Fatalf("%d parts on %d: %d fetches in %v, want 1 in %v", c.parts, c.slots, s.count(), took, want)
+				}
+				for i, a := range got {
+					if string(a.Body) != fmt.Sprintf(`"%d \u003cnil\u003e"`, 10*i) && string(a.Body) != fmt.Sprintf(`"%d <nil>"`, 10*i) {
+						t.Errorf("%s", a.Body)
+					}
+				}
+			})
+		}
+	}
+}
+
+// R3: what a fetch has woken is not held back: three levels on two slots are three fetches.
+func TestR3_LevelsInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		post(newEndpoint(t, batch.Config{Concurrency: 2}).Handler(loads(l)), "/$batch", get(urls(30, "/%[1]d/1%[1]d/2%[1]d")...))
+		if s.count() > 3 {
+			t.Errorf("%d fetches: %s", s.count(), s.seen())
+		}
+	})
+}
+
+// R3: with Scoped outside the parts are fused, also with the envelope's own loads; inside they are not.
+func TestR3_Scoped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, outside := range []bool{true, false} {
+			s, l := setup(t, batch.LoaderConfig[int, int]{MaxConcurrent: 100})
+			h, e := loads(l), newEndpoint(t, batch.Config{})
+			want := 1
+			if outside {
+				h = batch.Scoped(e.Handler(h))
+			} else {
+				h, want = e.Handler(batch.Scoped(h)), 20
+			}
+			answers(t, post(h, "/$batch", get(urls(20, "/%d")...)))
+			if s.count() != want {
+				t.Errorf("Scoped outside: %t: %d fetches, want %d", outside, s.count(), want)
+			}
+		}
+	})
+}
+
+// R3: a dependent part is not waited for by those it depends on.
+func TestR3_DependentParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		start := time.Now()
+		post(newEndpoint(t, batch.Config{}).Handler(loads(l)), "/$batch", `{"requests":[{"id":"a","method":"GET","url":"/1"},{"id":"b","method":"GET","url":"/2"},
+			{"id":"c","method":"GET","url":"/3","dependsOn":["a"]},{"id":"d","method":"GET","url":"/4","dependsOn":["b"]}]}`)
+		if got, took := s.seen(), time.Since(start); got != "[[1 2] [3 4]]" || took != 2008*time.Microsecond {
+			t.Errorf("%s in %v", got, took)
+		}
+	})
+}
+
+// R4: after a part with an unsafe method nothing from before is remembered, and caches outside hear of it.
+func TestR4_UnsafeParts(t *testing.T) {
+	for _, c := range []struct {
+		method, behave string
+		fetches        int
+	}{{"PATCH", "", 2}, {"POST", "panic", 2}, {"DELETE", "", 2}, {"GET", "", 1}, {"OPTIONS", "", 1}} {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		h := newEndpoint(t, batch.Config{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/write" {
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(201)
+				if c.behave == "panic" {
+					panic(c.behave)
+				}
+				return
+			}
+			loads(l).ServeHTTP(w, r)
+		}))
+		r := httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(`{"requests":[{"id":"1","method":"GET","url":"/1"},
+			{"id":"2","method":"`+c.method+`","url":"/write","dependsOn":["1"]},{"id":"3","method":"GET","url":"/7/1"},{"id":"4","method":"GET","url":"/1","dependsOn":["1","3"]}]}`))
+		if c.behave == "" {
+			r = httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(`{"requests":[{"id":"1","method":"GET","url":"/1"},
+			{"id":"2","method":"`+c.method+`","url":"/write","dependsOn":["1"]},{"id":"3","method":"GET","url":"/1","dependsOn":["2"]}]}`))
+		}
+		r.Header.Set("Content-Type", "application/json")
+		w := &invalidated{ResponseRecorder: httptest.NewRecorder()}
+		h.ServeHTTP(w, r)
+		answers(t, w.ResponseRecorder)
+		n := 0
+		for _, keys := range s.fetches {
+			if slices.Contains(keys, 1) {
+				n++
+			}
+		}
+		if c.behave == "" && n != c.fetches {
+			t.Errorf("%s: %d fetches of the key, want %d", c.method, n, c.fetches)
+		}
+		want := ""
+		if c.fetches == 2 {
+			want = c.method + " /write 201 /elsewhere"
+		}
+		if w.told != want {
+			t.Errorf("%s: told %q, want %q", c.method, w.told, want)
+		}
+	}
+}
+
+type invalidated struct {
+	*httptest.ResponseRecorder
+	told string
+}
+
+func (i *invalidated) Invalidate(part *http.Request, status int, h http.Header) {
+	i.told += fmt.Sprint(part.Method, " ", part.URL.Path, " ", status, " ", h.Get("Location"))
+}
+
+// R5: a part that a throttle outside refuses has its answer; others go on, and it does not run.
+func TestR5_Charged(t *testing.T) {
+	ran := 0
+	h := newEndpoint(t, batch.Config{Concurrency: 1}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran++ }))
+	r := httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(get("/a", "//faulty", "/b", "/c")))
+	r.Header.Set("Content-Type", "application/json")
+	w := &charger{ResponseRecorder: httptest.NewRecorder(), left: 2}
+	h.ServeHTTP(w, r)
+	var got []int
+	for _, a := range answers(t, w.ResponseRecorder) {
+		got = append(got, a.Status)
+		if a.Status == 429 && a.Headers["Retry-After"] != "7" {
+			t.Errorf("%v", a)
+		}
+	}
+	if !slices.Equal(got, []int{200, 400, 200, 429}) || ran != 2 {
+		t.Errorf("%v, %d ran", got, ran)
+	}
+}
+
+type charger struct {
+	*httptest.ResponseRecorder
+	left int
+}
+
+func (c *charger) Return(*http.Request) {}
+func (c *charger) Charge(*http.Request) http.Handler {
+	if c.left--; c.left >= 0 {
+		return nil
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(429)
+	})
+}
+
+// R6: a panic, an abort and a Goexit are their own part's alone.
+func TestR6_Panics(t *testing.T) {
+	for _, concurrency := range []int{1, 16} {
+		var log bytes.Buffer
+		e := newEndpoint(t, batch.Config{Concurrency: concurrency, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		h := e.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "half")
+			switch r.URL.Path {
+			case "/panic":
+				panic("a secret")
+			case "/nil":
+				panic(nil) //nolint:govet // what a user's code may do
+			case "/abort":
+				panic(http.ErrAbortHandler)
+			case "/goexit":
+				runtime.Goexit()
+			}
+		}))
+		w := post(h, "/$batch", get("/a", "/panic", "/b", "/abort", "/goexit", "/nil", "/c"))
+		var got []int
+		for _, a := range answers(t, w) {
+			got = append(got, a.Status)
+		}
+		if !slices.Equal(got, []int{200, 500, 200, 502, 500, 500, 200}) || strings.Contains(w.Body.String(), "secret") {
+			t.Errorf("%v %s", got, w.Body)
+		}
+		if text := log.String(); strings.Count(text, "level=ERROR") != 3 || !strings.Contains(text, "a secret") || !strings.Contains(text, "TestR6_Panics") || !strings.Contains(text, "path=/panic") {
+			t.Errorf("%s", text)
+		}
+		if s := e.Stats(); s.Parts["panic"] != 4 || s.Parts["2xx"] != 3 || s.Running != 0 {
+			t.Errorf("%v", s.Parts)
+		}
+	}
+}
+
+// R6: a part that takes too long is 504 at once; its handler keeps its place, its context ends and its writer fails.
+func TestR6_PartTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ended := make(chan error, 1)
+		e := newEndpoint(t, batch.Config{PartTimeout: time.Second, Concurrency: 2})
+		h := e.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/slow":
+				_, _ = io.WriteString(w, "half")
+				<-r.Context().Done()
+				if !errors.Is(r.Context().Err(), context.DeadlineExceeded) {
+					t.Error(r.Context().Err())
+				}
+				time.Sleep(10 * time.Second)
+				_, err := io.WriteString(w, "late")
+				w.Header().Set("X-Late", "1")
+				w.WriteHeader(201)
+				ended <- err
+			default:
+				time.Sleep(600 * time.Millisecond)
+			}
+		}))
+		start := time.Now()
+		w := post(h, "/$batch", strings.Replace(get("/slow", "/a", "/b"), `"GET"`, `"POST"`, 1))
+		if took := time.Since(start); took != 1200*time.Millisecond {
+			t.Errorf("took %v: the slow part keeps its place, the others share the other one", took)
+		}
+		got := answers(t, w)
+		if got[0].Status != 504 || got[1].Status != 200 || got[2].Status != 200 {
+			t.Errorf("%s", w.Body)
+		}
+		if s := e.Stats(); s.Running != 1 || s.Parts["timeout"] != 1 {
+			t.Errorf("%d running, %v", s.Running, s.Parts)
+		}
+		if err := <-ended; err == nil {
+			t.Error("the writer of an answered part still writes")
+		}
+		synctest.Wait()
+		if n := e.Stats().Running; n != 0 {
+			t.Errorf("%d running", n)
+		}
+	})
+}
+
+// R6: when the client is gone all parts are cancelled, and none starts any more.
+func TestR6_ClientGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var began, cancelled atomic.Int64
+		h := newEndpoint(t, batch.Config{Concurrency: 3}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			began.Add(1)
+			<-r.Context().Done()
+			cancelled.Add(1)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(get(urls(10, "/%d")...))).WithContext(ctx)
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r)
+		if began.Load() != 3 || cancelled.Load() != 3 {
+			t.Errorf("%d began, %d were cancelled, want 3", began.Load(), cancelled.Load())
+		}
+	})
+}
+
+// R7: what is not supported is said, never ignored.
+func TestR7_Unsupported(t *testing.T) {
+	ran := 0
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran++ }))
+	got := answers(t, post(h, "/$batch", `{"requests":[
+		{"id":"1","method":"POST","url":"/a","if":"x"},
+		{"id":"2","method":"POST","url":"/a","atomicityGroup":"g"},
+		{"id":"3","method":"POST","url":"/a","atomicityGroup":"g"},
+		{"id":"4","method":"GET","url":"$2/Orders"},
+		{"id":"5","method":"GET","url":"/$1"},
+		{"id":"6","method":"GET","url":"/a","dependsOn":["g"]},
+		{"id":"7","method":"GET","url":"$9"}]}`))
+	var all []int
+	for _, a := range got {
+		all = append(all, a.Status)
+	}
+	if !slices.Equal(all, []int{424, 501, 501, 501, 501, 424, 200}) || ran != 1 {
+		t.Errorf("%v, %d ran", all, ran)
+	}
+}
+
+// A cache's hit is lent, not copied, and what follows it is not lost.
+func TestA3_OfferedBodies(t *testing.T) {
+	stored := []byte(strings.Repeat("stored ", 1000))
+	v := rw.NewVariants(stored, nil)
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/plain")
+		rw.Offer(w, v)
+		_, _ = w.Write(v.Body())
+		if r.URL.Path == "/more" {
+			_, _ = io.WriteString(w, "and more")
+		}
+	}))
+	got := answers(t, post(h, "/$batch", get("/hit", "/more")))
+	if string(got[0].Body) != `"`+string(stored)+`"` || string(got[1].Body) != `"`+string(stored)+`and more"` {
+		t.Errorf("%.100s %.100s", got[0].Body, got[1].Body)
+	}
+}
