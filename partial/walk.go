@@ -1,7 +1,6 @@
 package partial
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 	"sync"
@@ -39,11 +38,6 @@ const (
 	inString                 // the rest of a string on the path
 	afterValue               // a comma or a closing bracket
 )
-
-// maxHeldKey is the longest name whose fate may depend on its value.
-const maxHeldKey = 64 << 10
-
-const longName = "a name of more than 64 KiB whose fate depends on its value"
 
 // A walker cuts documents, in chunks of any size, to what root selects. What it knows is on a stack
 // of the objects on the path, whose depth is that of the mask: arrays are counted, and nothing
@@ -433,76 +427,6 @@ func (w *walker) emit(c byte) {
 		w.key = nil
 	}
 	w.out = append(w.out, c)
-}
-
-// longestKey is how long a name in quotes can be written, so that its fate is not clear yet.
-func (m *Mask) longestKey() int {
-	if m.wild != nil {
-		return max(maxHeldKey, maxEscape*m.longest) + 2
-	}
-	return maxEscape*m.longest + 2
-}
-
-// beginKey takes a name at its opening quote.
-func (w *walker) beginKey(b []byte, i int) (end int, err error) {
-	end, ok, escaped := endString(b, i+1)
-	if wild := w.object.wild; wild != nil && wild.whole {
-		w.sendName(b[i:end])
-		w.keep = true
-		w.state, w.escaped = inLongKey, escaped
-		if ok {
-			w.state = atSpanColon
-		}
-		return end, nil
-	}
-	if ok {
-		return end, w.decide(b[i:end], end)
-	}
-	w.held = append(w.held[:0], '"')
-	w.state, w.escaped = inKey, false
-	return i + 1, nil
-}
-
-// sendName sends the name of a member that is kept.
-func (w *walker) sendName(raw []byte) {
-	if w.comma {
-		w.out = append(w.out, ',')
-	}
-	w.out = append(w.out, raw...)
-	w.comma = true
-}
-
-// decide says what becomes of the member raw, whose name ends at end.
-func (w *walker) decide(raw []byte, end int) error {
-	m := w.object
-	below := m.wild
-	if len(raw) <= m.longestKey() {
-		name, ok := raw[1:len(raw)-1], true
-		if bytes.IndexByte(name, '\\') >= 0 {
-			w.name, ok = unescape(w.name[:0], name)
-			name = w.name
-		}
-		if ok {
-			below = m.find(name, wordAt(name, 0, len(name)))
-		}
-	} else if m.wild != nil {
-		return w.fail(end-len(raw), longName)
-	}
-	switch {
-	case below == nil:
-		w.keep = false
-		w.state = atSpanColon
-	case below.whole:
-		w.sendName(raw)
-		w.keep = true
-		w.state = atSpanColon
-	case len(raw) > maxHeldKey+2:
-		return w.fail(end-len(raw), longName)
-	default:
-		w.key, w.value = raw, below
-		w.state = atColon
-	}
-	return nil
 }
 
 // end says that the text is over.
