@@ -40,8 +40,25 @@ func (w *walker) members(b []byte, i int) int {
 			break
 		}
 
-		k, ok := endValue(b, j)
-		if !ok {
+		// Most values are short strings.
+		k := 0
+		if b[j] == '"' && j+9 <= len(b) {
+			x := binary.LittleEndian.Uint64(b[j+1:])
+			if q := zeros(x^'"'*ones) | zeros(x^'\\'*ones); q != 0 {
+				if k = j + 1 + bits.TrailingZeros64(q)>>3; b[k] == '"' {
+					k++
+				} else {
+					k = 0
+				}
+			}
+		}
+		if k == 0 {
+			ok := false
+			if k, ok = endValue(b, j); !ok {
+				break
+			}
+		}
+		if k == len(b) {
 			break
 		}
 		if below != nil {

@@ -2,6 +2,7 @@ package partial
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"sync"
 )
@@ -115,7 +116,12 @@ func (w *walker) step(b []byte) error {
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
-		for i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:]) == ' '*ones { // indentation
+		for i+8 <= len(b) { // indentation
+			x := binary.LittleEndian.Uint64(b[i:]) ^ ' '*ones
+			if x != 0 {
+				i += bits.TrailingZeros64(x) >> 3
+				break
+			}
 			i += 8
 		}
 	}
