@@ -40,25 +40,8 @@ func (w *walker) members(b []byte, i int) int {
 			break
 		}
 
-		// Most values are short strings.
-		k := 0
-		if b[j] == '"' && j+9 <= len(b) {
-			x := binary.LittleEndian.Uint64(b[j+1:])
-			if q := zeros(x^'"'*ones) | zeros(x^'\\'*ones); q != 0 {
-				if k = j + 1 + bits.TrailingZeros64(q)>>3; b[k] == '"' {
-					k++
-				} else {
-					k = 0
-				}
-			}
-		}
-		if k == 0 {
-			ok := false
-			if k, ok = endValue(b, j); !ok {
-				break
-			}
-		}
-		if k == len(b) {
+		k, ok := endValue(b, j)
+		if !ok {
 			break
 		}
 		if below != nil {
