@@ -106,6 +106,7 @@ func TestB5_Names(t *testing.T) {
 		`{"ID":1,"id ":2,"":3,"i":4,"idd":5}`:                        `{}`,
 		`{"i\d":1,"\u006":2,"id\":":3}`:                              `{}`,
 	})
+	cutAll(t, "\ufffd", map[string]string{`{"\ud834":1,"\ufffd":2,"\udd1e\ud834":3}`: `{"\ufffd":2}`})
 	cutAll(t, "*/n", map[string]string{`{"\ud834":{"n":1,"m":2},"x\y":{"n":1}}`: `{"\ud834":{"n":1},"x\y":{"n":1}}`})
 }
 
