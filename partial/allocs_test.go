@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,6 +59,32 @@ func TestAllocs_Parse(t *testing.T) {
 			t.Error("lost")
 		}
 	})
+}
+
+// Masks are hostile: nothing is kept of those that came.
+func TestAllocs_ManyMasks(t *testing.T) {
+	live := func() uint64 {
+		runtime.GC()
+		runtime.GC() // pools keep what they have for one collection
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	f := mustNew(t, partial.Config{})
+	h := f.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {}))
+	out, r := &sink{http.Header{}}, request("GET", "/")
+	ask := func(n int) {
+		for i := range n {
+			r.URL.RawQuery = "fields=items(id,name" + strconv.Itoa(i) + "),other" + strconv.Itoa(i)
+			h.ServeHTTP(out, r)
+		}
+	}
+	ask(1000)
+	before := live()
+	ask(100_000)
+	if after := live(); after > before+64<<10 {
+		t.Errorf("100,000 masks leave %d KiB", (after-before)>>10)
+	}
 }
 
 func TestAllocs_Handler(t *testing.T) {

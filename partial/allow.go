@@ -44,19 +44,15 @@ func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
 		}
 	}
 	var few [4]*Mask
-	at := &p.nodes[node]
-	for c := at.child; c != 0; c = p.nodes[c].next {
+	for c := p.nodes[node].child; c != 0; c = p.nodes[c].next {
 		below := few[:0]
 		for _, m := range fits {
-			if found := m.find([]byte(p.nodes[c].name), wordOf(p.nodes[c].name)); found != nil {
-				below = append(below, found)
+			if !p.nodes[c].star {
+				if found := m.find([]byte(p.nodes[c].name), wordOf(p.nodes[c].name)); found != nil {
+					below = append(below, found)
+				}
+				continue
 			}
-		}
-		p.checkOne(c, below, fits, first)
-	}
-	if at.wild != 0 {
-		below := few[:0]
-		for _, m := range fits {
 			for i := range m.kids {
 				below = append(below, m.kids[i].mask)
 			}
@@ -64,7 +60,7 @@ func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
 				below = append(below, m.wild)
 			}
 		}
-		p.checkOne(at.wild, below, fits, first)
+		p.checkOne(c, below, fits, first)
 	}
 }
 

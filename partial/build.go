@@ -1,6 +1,7 @@
 package partial
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,7 @@ type building struct {
 }
 
 type named struct {
+	word uint64
 	name string
 	node int32
 }
@@ -22,9 +24,13 @@ type named struct {
 const maxMerged = 4
 
 func (p *parser) build() (*Mask, *MaskError) {
-	root := &p.nodes[0]
-	if root.child == 0 && root.wild == 0 || root.wild != 0 && p.nodes[root.wild].whole {
+	if p.nodes[0].child == 0 {
 		return nil, nil
+	}
+	for c := p.nodes[0].child; c != 0; c = p.nodes[c].next {
+		if p.nodes[c].star && p.nodes[c].whole {
+			return nil, nil
+		}
 	}
 	p.masks = make([]Mask, len(p.nodes))
 	p.kids = make([]kid, len(p.nodes)-1)
@@ -68,10 +74,11 @@ func (p *parser) merge(m *Mask, nodes []int32) bool {
 			return true
 		}
 		for c := at.child; c != 0; c = p.nodes[c].next {
-			p.named = append(p.named, named{p.nodes[c].name, c})
-		}
-		if at.wild != 0 {
-			p.set = append(p.set, at.wild)
+			if p.nodes[c].star {
+				p.set = append(p.set, c)
+			} else {
+				p.named = append(p.named, named{wordOf(p.nodes[c].name), p.nodes[c].name, c})
+			}
 		}
 	}
 	stars := p.set[wild:len(p.set):len(p.set)]
@@ -86,7 +93,12 @@ func (p *parser) merge(m *Mask, nodes []int32) bool {
 		}
 	}
 	names := p.named[from:len(p.named):len(p.named)]
-	slices.SortFunc(names, func(a, b named) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(names, func(a, b named) int {
+		if a.word != b.word {
+			return cmp.Compare(a.word, b.word)
+		}
+		return strings.Compare(a.name, b.name)
+	})
 	distinct := 0
 	for i := range names {
 		if i == 0 || names[i].name != names[i-1].name {
@@ -96,7 +108,7 @@ func (p *parser) merge(m *Mask, nodes []int32) bool {
 	m.kids = p.takeKids(distinct)
 	for i, j := 0, 0; i < len(names); j++ {
 		k := &m.kids[j]
-		*k = kid{word: wordOf(names[i].name), name: names[i].name, mask: p.take()}
+		*k = kid{word: names[i].word, name: names[i].name, mask: p.take()}
 		m.longest = max(m.longest, len(k.name))
 		mark := len(p.set)
 		for ; i < len(names) && names[i].name == k.name; i++ {

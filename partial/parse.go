@@ -151,8 +151,7 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 type parser struct {
 	limits
 	nodes []written // the root first, parents before their children
-	many  map[edge]int32
-	count int // names read so far, as if groups were written out
+	count int       // names read so far, as if groups were written out
 
 	groups []group
 	set    []int32 // the bases of each open group, then where the current term has got to
@@ -161,28 +160,21 @@ type parser struct {
 	building
 }
 
-// A written node is a name of the text.
+// A written node is a name of the text. Names that are written twice are two nodes until they are
+// merged.
 type written struct {
 	name        string
 	parent      int32
-	child, next int32 // its first child and its next sibling; 0: none
-	children    int32
-	wild        int32 // its child "*"; 0: none
+	child, next int32 // its last child and its previous sibling; 0: none
 	pos         int32 // in the text
 	depth       int16
-	ended       bool // resume has seen it
-	whole       bool
-}
-
-type edge struct {
-	parent int32
-	name   string
+	star, whole bool
 }
 
 // A group is an open "(". Its terms start from set[from:to].
 type group struct{ from, to, ends, pos int }
 
-var parsers = sync.Pool{New: func() any { return &parser{many: map[edge]int32{}} }}
+var parsers = sync.Pool{New: func() any { return new(parser) }}
 
 // keptNodes bounds what a mask of unusual limits leaves in the pool.
 const keptNodes = 4 * defaultMaxNames
@@ -194,9 +186,8 @@ func (p *parser) release() {
 	}
 	clear(p.nodes)
 	clear(p.named[:cap(p.named)])
-	clear(p.many)
 	*p = parser{
-		many: p.many, nodes: p.nodes[:0], set: p.set[:0], ends: p.ends[:0], groups: p.groups[:0],
+		nodes: p.nodes[:0], set: p.set[:0], ends: p.ends[:0], groups: p.groups[:0],
 		building: building{named: p.named[:0]},
 	}
 	parsers.Put(p)
@@ -292,19 +283,9 @@ func (p *parser) begin() {
 	p.set = append(p.set[:g.to], p.set[g.from:g.to]...)
 }
 
-// resume goes on from the terms of a group that a "/" follows: each node once, or "a(b,b)/c"
-// would count twice.
+// resume goes on from the terms of a group that a "/" follows.
 func (p *parser) resume(from int) {
-	start := len(p.set)
-	for _, n := range p.ends[from:] {
-		if !p.nodes[n].ended {
-			p.nodes[n].ended = true
-			p.set = append(p.set, n)
-		}
-	}
-	for _, n := range p.set[start:] {
-		p.nodes[n].ended = false
-	}
+	p.set = append(p.set, p.ends[from:]...)
 	p.ends = p.ends[:from]
 }
 
@@ -327,44 +308,14 @@ func (p *parser) descend(name string, star bool, pos int) (reason string) {
 	if p.count += len(paths); p.count > p.names {
 		return p.tooMany()
 	}
-	for i, n := range paths {
-		paths[i] = p.childOf(n, name, star, pos)
+	for i, parent := range paths {
+		at := &p.nodes[parent]
+		node := written{name: name, parent: parent, next: at.child, pos: int32(pos), depth: at.depth + 1, star: star}
+		at.child = int32(len(p.nodes))
+		paths[i] = at.child
+		p.nodes = append(p.nodes, node)
 	}
 	return ""
 }
 
 func (p *parser) tooMany() string { return "more than " + strconv.Itoa(p.names) + " names" }
-
-// scanned is up to how many children are searched one by one.
-const scanned = 8
-
-func (p *parser) childOf(parent int32, name string, star bool, pos int) int32 {
-	if star {
-		if n := p.nodes[parent].wild; n != 0 {
-			return n
-		}
-	} else if p.nodes[parent].children <= scanned {
-		for n := p.nodes[parent].child; n != 0; n = p.nodes[n].next {
-			if p.nodes[n].name == name {
-				return n
-			}
-		}
-	} else if n, ok := p.many[edge{parent, name}]; ok {
-		return n
-	}
-	n := int32(len(p.nodes))
-	p.nodes = append(p.nodes, written{name: name, parent: parent, pos: int32(pos), depth: p.nodes[parent].depth + 1})
-	at := &p.nodes[parent]
-	if star {
-		at.wild = n
-		return n
-	}
-	p.nodes[n].next, at.child = at.child, n
-	at.children++
-	if at.children > scanned {
-		for c := n; c != 0 && (c == n || at.children == scanned+1); c = p.nodes[c].next {
-			p.many[edge{parent, p.nodes[c].name}] = c
-		}
-	}
-	return n
-}

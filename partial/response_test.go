@@ -609,3 +609,18 @@ type sliceSink struct {
 func (s *sliceSink) Header() http.Header         { return s.header }
 func (s *sliceSink) WriteHeader(int)             {}
 func (s *sliceSink) Write(p []byte) (int, error) { s.last = p; return len(p), nil }
+
+// With limits that let longer names in, one that is escaped all over is still a fault beyond 64 KiB.
+func TestB8_LongNamesOfOtherLimits(t *testing.T) {
+	f := mustNew(t, partial.Config{MaxLength: 20_000})
+	doc := func(n int) string { return `{"` + strings.Repeat(`\u006e`, n) + `":{"x":1,"y":2}}` }
+	for n, want := range map[int]string{10_000: strings.Replace(doc(10_000), `,"y":2`, "", 1), 12_000: doc(12_000)} {
+		w := do(f.Handler(serve(0, asJSON, doc(n))), "GET", "/?fields="+strings.Repeat("n", n)+"/x")
+		if w.Code != 200 || w.Body.String() != want {
+			t.Errorf("a name of %d: %d, %d bytes, want %d", n, w.Code, w.Body.Len(), len(want))
+		}
+	}
+	if s := f.Stats(); s.Filtered != 1 || s.Broken != 1 {
+		t.Errorf("%+v", s)
+	}
+}

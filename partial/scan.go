@@ -9,14 +9,15 @@ import (
 // The scanner moves over strings and over values that are kept or skipped: only strings and
 // brackets matter there.
 
-// Classes of bytes outside of strings. Only other ones continue a number or a literal.
+// Classes of bytes outside of strings. Only other ones continue a number or a literal; what stands
+// behind separator needs a look.
 const (
-	other uint8 = iota
+	other     uint8 = iota
+	separator       // , : and white space
 	quote
 	opener
 	closer
-	separator // , : and white space
-	lineFeed  // white space that more of it follows, in texts for people
+	lineFeed // white space that more of it follows, in texts for people
 )
 
 var classes = [...]uint8{
@@ -38,27 +39,19 @@ const (
 func zeros(x uint64) uint64 { return (x - ones) &^ x & highs }
 
 // shortString is how much of a string is looked at before bytes.IndexByte is worth its call.
-const shortString = 16
+const shortString = 32
 
 // endString returns the index behind the closing quote of a string, from i, which stands
 // behind the opening quote or between characters. Not ok: the string goes on behind b, and
 // escaped says whether its next byte is.
 func endString(b []byte, i int) (end int, ok, escaped bool) {
-	for short := i + shortString; i < short && i+8 <= len(b); {
-		x := binary.LittleEndian.Uint64(b[i:])
-		m := zeros(x^'"'*ones) | zeros(x^'\\'*ones)
-		if m == 0 {
-			i += 8
-			continue
+	for j := i; j < i+shortString && j+8 <= len(b); j += 8 {
+		if m := zeros(binary.LittleEndian.Uint64(b[j:]) ^ '"'*ones); m != 0 {
+			if j += bits.TrailingZeros64(m) >> 3; j == i || b[j-1] != '\\' {
+				return j + 1, true, false
+			}
+			break
 		}
-		i += bits.TrailingZeros64(m) >> 3
-		if b[i] == '"' {
-			return i + 1, true, false
-		}
-		i += 2
-	}
-	if i > len(b) {
-		return len(b), false, true
 	}
 	for {
 		n := bytes.IndexByte(b[i:], '"')
@@ -87,25 +80,29 @@ func endBrackets(b []byte, i int) (end int, ok bool) {
 	depth, kinds := 0, uint64(0)
 	for i < len(b) {
 		c := b[i]
-		switch classes[c] {
-		case quote:
+		class := classes[c]
+		if class <= separator {
 			i++
-			if i+8 <= len(b) {
-				x := binary.LittleEndian.Uint64(b[i:])
-				if m := zeros(x^'"'*ones) | zeros(x^'\\'*ones); m != 0 {
-					i += bits.TrailingZeros64(m) >> 3
-					if b[i] == '"' {
-						i++
-						continue
-					}
-				} else {
-					i += 8
+			continue
+		}
+		if class == quote {
+			i++
+			j, found := i, false
+			for ; j < i+shortString && j+8 <= len(b); j += 8 {
+				if m := zeros(binary.LittleEndian.Uint64(b[j:]) ^ '"'*ones); m != 0 {
+					j += bits.TrailingZeros64(m) >> 3
+					found = b[j-1] != '\\'
+					break
 				}
 			}
-			if i, ok, _ = endString(b, i); !ok {
+			if found {
+				i = j + 1
+			} else if i, ok, _ = endString(b, i); !ok {
 				return i, false
 			}
 			continue
+		}
+		switch class {
 		case lineFeed:
 			i = skipSpace(b, i)
 			continue
@@ -114,7 +111,7 @@ func endBrackets(b []byte, i int) (end int, ok bool) {
 				kinds = kinds&^(1<<depth) | kindOf(c)<<depth
 			}
 			depth++
-		case closer:
+		default:
 			depth--
 			if depth < 64 && kinds>>(depth&63)&1 != kindOf(c) {
 				return i, false

@@ -2,6 +2,7 @@ package partial
 
 import (
 	"encoding/binary"
+	"math/bits"
 	"strconv"
 	"sync"
 )
@@ -38,11 +39,6 @@ const (
 	inString                 // the rest of a string on the path
 	afterValue               // a comma or a closing bracket
 )
-
-// maxHeldKey is the longest name whose fate may depend on its value.
-const maxHeldKey = 64 << 10
-
-const longName = "a name of more than 64 KiB whose fate depends on its value"
 
 // A walker cuts documents, in chunks of any size, to what root selects. What it knows is on a stack
 // of the objects on the path, whose depth is that of the mask: arrays are counted, and nothing
@@ -120,7 +116,12 @@ func (w *walker) step(b []byte) error {
 func skipSpace(b []byte, i int) int {
 	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
 		i++
-		for i+8 <= len(b) && binary.LittleEndian.Uint64(b[i:]) == ' '*ones { // indentation
+		for i+8 <= len(b) { // indentation
+			x := binary.LittleEndian.Uint64(b[i:]) ^ ' '*ones
+			if x != 0 {
+				i += bits.TrailingZeros64(x) >> 3
+				break
+			}
 			i += 8
 		}
 	}

@@ -13,14 +13,26 @@ import (
 // After an error dst comes back as given.
 func (m *Mask) AppendValue(dst []byte, v any) ([]byte, error) {
 	c := chunks.Get().(*chunk)
-	defer c.put()
+	own := c.b[:0]
+	defer func() {
+		c.b = own
+		c.put()
+	}()
+	if m.everything() {
+		c.b = dst
+	} else {
+		c.b = own
+	}
 	// An Encoder writes the bytes of json.Marshal, and a line feed, without a copy for the caller.
-	doc := (*appender)(c)
-	doc.b = doc.b[:0]
-	if err := json.NewEncoder(doc).Encode(v); err != nil {
+	if err := json.NewEncoder((*appender)(c)).Encode(v); err != nil {
 		return dst, err
 	}
-	return m.Append(dst, bytes.TrimSuffix(doc.b, []byte("\n")))
+	doc := bytes.TrimSuffix(c.b, []byte("\n"))
+	if m.everything() {
+		return doc, nil
+	}
+	own = c.b
+	return m.Append(dst, doc)
 }
 
 type appender chunk

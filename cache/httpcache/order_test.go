@@ -318,12 +318,12 @@ func TestT6_EndsWithTheWindow(t *testing.T) {
 		down = true
 		time.Sleep(3*time.Second - 2)
 		s.get() // asks, fails, and is served: the next is asked for in a second
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if w := s.get(); w.Code != 200 {
 			t.Error("a nanosecond before the end:", w.Code)
 		}
 		s.want(2, "the origin is left alone")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if w := s.get(); w.Code != 503 {
 			t.Error("at the end:", w.Code)
 		}

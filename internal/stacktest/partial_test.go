@@ -114,7 +114,7 @@ func maskingStacks(t *testing.T) (all [][]middleware) {
 }
 
 // In every order a client gets what it asked for, cold, warm and revalidating.
-func TestMaskingStacks(t *testing.T) {
+func TestN3_MaskingStacks(t *testing.T) {
 	for _, stack := range maskingStacks(t) {
 		var calls atomic.Int64
 		h, kept := documents(&calls)

@@ -2,7 +2,10 @@ package partial
 
 import "bytes"
 
-// What becomes of a member is decided by its name.
+// maxHeldKey is the longest name whose fate may depend on its value.
+const maxHeldKey = 64 << 10
+
+const longName = "a name of more than 64 KiB whose fate depends on its value"
 
 // longestKey is how long a name in quotes can be written, so that its fate is not clear yet.
 func (m *Mask) longestKey() int {
