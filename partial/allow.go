@@ -9,7 +9,11 @@ import (
 // check returns the first name of the text that allow has not.
 func (p *parser) check(allow *Mask) *MaskError {
 	var first unknown
-	p.checkBelow(0, []*Mask{allow}, &first)
+	left := maxChecks
+	p.checkBelow(0, []*Mask{allow}, &first, &left)
+	if left < 0 {
+		return &MaskError{Reason: "\"*\" stands for too much"}
+	}
 	if first.node == 0 {
 		return nil
 	}
@@ -35,9 +39,12 @@ type unknown struct {
 	among []*Mask
 }
 
+// maxChecks bounds the work of a check, in names looked up: stars multiply what they stand for.
+const maxChecks = 8 << 10
+
 // checkBelow looks for names below node that none of fits has: one of them is enough, for a "*"
-// stands for several.
-func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
+// stands for several. left is what may still be done.
+func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown, left *int) {
 	for _, m := range fits {
 		if m.everything() && (m == nil || !m.scalar) {
 			return // what is open has every name
@@ -46,6 +53,9 @@ func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
 	var few [4]*Mask
 	for c := p.nodes[node].child; c != 0; c = p.nodes[c].next {
 		below := few[:0]
+		if *left -= len(fits); *left < 0 {
+			return
+		}
 		for _, m := range fits {
 			if !p.nodes[c].star {
 				if found := m.find([]byte(p.nodes[c].name), wordOf(p.nodes[c].name)); found != nil {
@@ -53,22 +63,39 @@ func (p *parser) checkBelow(node int32, fits []*Mask, first *unknown) {
 				}
 				continue
 			}
+			if *left -= len(m.kids); *left < 0 {
+				return
+			}
 			for i := range m.kids {
-				below = append(below, m.kids[i].mask)
+				below = addOnce(below, m.kids[i].mask)
 			}
 			if m.wild != nil {
-				below = append(below, m.wild)
+				below = addOnce(below, m.wild)
 			}
 		}
-		p.checkOne(c, below, fits, first)
+		if *left -= len(below) * len(below) / 16; *left < 0 { // addOnce has looked through them
+			return
+		}
+		p.checkOne(c, below, fits, first, left)
 	}
 }
 
-func (p *parser) checkOne(c int32, below, fits []*Mask, first *unknown) {
+// addOnce adds m, unless it is there, or is one more of the many that have no fields.
+func addOnce(masks []*Mask, m *Mask) []*Mask {
+	for _, have := range masks {
+		if have == m || m.scalar && have.scalar {
+			return masks
+		}
+	}
+	return append(masks, m)
+}
+
+func (p *parser) checkOne(c int32, below, fits []*Mask, first *unknown, left *int) {
 	switch {
 	case len(below) > 0:
-		p.checkBelow(c, below, first)
+		p.checkBelow(c, below, first, left)
 	case first.node == 0 || p.nodes[c].pos < p.nodes[first.node].pos:
+		*left -= len(fits)
 		*first = unknown{c, slices.Clone(fits)}
 	}
 }
@@ -112,8 +139,13 @@ func nearest(name string, fits []*Mask) (hint string) {
 			return hint
 		}
 		for i := range m.kids {
-			if kid := m.kids[i].name; len(kid) <= maxHintName {
-				if d := distance(strings.ToLower(name), strings.ToLower(kid)); d < best {
+			kid := m.kids[i].name
+			if far := len(kid) - len(name); max(far, -far) >= best {
+				continue // it takes so many insertions at least
+			}
+			// In lower case some letters are longer.
+			if a, b := strings.ToLower(name), strings.ToLower(kid); len(a) <= maxHintName && len(b) <= maxHintName {
+				if d := distance(a, b); d < best {
 					best, hint = d, kid
 				}
 			}

@@ -47,7 +47,10 @@ func (s *response) incoming(h http.Header) http.Header {
 			if tag == "*" {
 				return tag, true
 			}
-			return s.restored(tag) // one without our suffix names other bytes
+			plain, ours := s.restored(tag)
+			// One without our suffix names other bytes: a GET must not be told that it has them. A
+			// PUT must not lose its condition.
+			return plain, ours || !s.head && s.r.Method != http.MethodGet
 		})
 		if own["If-None-Match"] == nil {
 			delete(own, "If-Modified-Since") // it would come to life (RFC 9110 section 13.1.3)

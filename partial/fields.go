@@ -54,7 +54,7 @@ func membersOf(t reflect.Type) []member {
 					case at >= 0:
 						next[at].twice = true
 					case !seen[under]:
-						next = append(next, level{t: under, index: index, twice: l.twice})
+						next = append(next, level{t: under, index: index})
 					}
 					continue
 				}

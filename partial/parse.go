@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // A MaskError says why a mask was refused.
@@ -21,10 +22,16 @@ const maxEcho = 64
 
 // clip bounds text that came from a client and makes it valid UTF-8.
 func clip(text string) string {
-	if len(text) > maxEcho {
-		return strings.ToValidUTF8(text[:maxEcho-3], "\uFFFD") + "..."
+	cut := len(text) > maxEcho
+	text = strings.ToValidUTF8(text[:min(len(text), maxEcho)], "\uFFFD") // which may be longer
+	for cut && len(text) > maxEcho-3 || len(text) > maxEcho {
+		_, n := utf8.DecodeLastRuneInString(text)
+		text, cut = text[:len(text)-n], true
 	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	if cut {
+		text += "..."
+	}
+	return text
 }
 
 // Error returns, for example:

@@ -12,11 +12,11 @@ import (
 // AppendValue appends to dst what m selects of v: the bytes of Append on those of json.Marshal(v).
 // After an error dst comes back as given.
 func (m *Mask) AppendValue(dst []byte, v any) ([]byte, error) {
-	c := chunks.Get().(*chunk)
+	c := documents.Get().(*chunk)
 	own := c.b[:0]
 	defer func() {
 		c.b = own
-		c.put()
+		c.putDocument()
 	}()
 	if m.everything() {
 		c.b = dst
@@ -49,35 +49,55 @@ func (a *appender) Write(p []byte) (int, error) {
 func (f *Filter) WriteJSON(w http.ResponseWriter, r *http.Request, status int, v any) error {
 	m := FromContext(r.Context())
 	h := w.Header()
-	if m != nil && !cutsJSON(status, h) {
-		m = nil
+	var layer *response
+	if m != nil {
+		// A handler that calls another one, with a writer of its own, wants the whole.
+		if layer = masking(w, m); layer != nil && layer.Status() != 0 {
+			status = layer.Status()
+		}
+		if layer == nil || !cutsJSON(status, h) {
+			m = nil
+		}
 	}
-	encode := m.AppendValue
+	c := documents.Get().(*chunk)
+	defer c.putDocument()
+	var body []byte
+	var err error
 	if m == nil && f != nil {
-		encode = f.cfg.Encode
+		body, err = f.encode(c, v)
+	} else if body, err = m.AppendValue(c.b[:0], v); err == nil {
+		c.b = body
 	}
-	c := chunks.Get().(*chunk)
-	defer c.put()
-	body, err := encode(c.b[:0], v)
 	if err != nil {
 		return err
 	}
-	c.b = body
 	if m != nil {
-		if s := masking(w, m); s != nil {
-			s.isProjected.Store(true)
-		}
+		layer.isProjected.Store(true)
 	}
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = []string{"application/json"}
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	if rw.BodyAllowed(status) {
+		h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	}
 	w.WriteHeader(status)
 	if !rw.BodyAllowed(status) {
 		return nil
 	}
 	_, err = w.Write(body)
 	return err
+}
+
+// encode has v encoded as the configuration says, into c. What begins otherwise than it was given is a slice
+// of somebody else, and no buffer for later answers: a byte that no JSON begins with tells.
+func (f *Filter) encode(c *chunk, v any) ([]byte, error) {
+	const mark = 0
+	b, err := f.cfg.Encode(append(c.b[:0], mark), v)
+	if err != nil || len(b) == 0 || b[0] != mark {
+		return b, err
+	}
+	c.b = b
+	return b[1:], nil
 }
 
 // cutsJSON is cuts for an answer of ours, whose type may not be set yet.
