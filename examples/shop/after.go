@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
@@ -17,11 +18,15 @@ import (
 // engine is where its cache keeps pages; nil: the built-in one.
 func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	layers := new(Layers)
-	get, drop := s.encoded, func(product, category int) {}
+	get, drop := getPage(s.encoded), func(product, category int) {}
 	public := func(_ http.ResponseWriter, get getPage) getPage { return get }
+	if on.Has("batch") {
+		// Products that the parts of a home screen miss are two queries for all of them.
+		get, layers.Products = batched(s)
+	}
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
-		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
+		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: get, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
 		get, layers.Pages = pages.Get, pages
 		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
 	}
@@ -48,6 +53,10 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	if layers.Answers != nil {
 		h = layers.Answers.Handler(h)
 	}
+	if on.Has("batch") {
+		many := must(batch.New(batch.Config{Path: "/batch"}))
+		h, layers.Many = many.Handler(h), many
+	}
 	if on.Has("compress") {
 		small := must(compress.New(compress.Config{}))
 		h, layers.Small = small.Handler(h), small
@@ -64,11 +73,13 @@ type Engine = cache.Store[pageKey, []byte]
 
 // Layers are the parts of After whose statistics the report shows; nil: switched off.
 type Layers struct {
-	Pages   *cache.Cache[pageKey, []byte]
-	Answers *httpcache.Cache
-	Small   *compress.Compressor
-	Fair    *throttle.Limiter
-	Close   func() // nil: there is nothing to close
+	Pages    *cache.Cache[pageKey, []byte]
+	Answers  *httpcache.Cache
+	Small    *compress.Compressor
+	Products *batch.Loader[int, []byte]
+	Many     *batch.Endpoint
+	Fair     *throttle.Limiter
+	Close    func() // nil: there is nothing to close
 }
 
 type getPage = func(context.Context, pageKey) ([]byte, error)

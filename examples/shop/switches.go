@@ -7,7 +7,7 @@ import (
 )
 
 // allSwitches are the layers of After, in the order in which they came.
-var allSwitches = []string{"cache", "httpcache", "compress", "throttle"}
+var allSwitches = []string{"cache", "httpcache", "compress", "batch", "throttle"}
 
 // Switches says which layers of After are on.
 type Switches map[string]bool
