@@ -34,7 +34,7 @@ func parseJSON(text string, maxParts int) (*envelope, error) {
 	s := scanner{text: text}
 	env := &envelope{}
 	found := false
-	err := s.object("", func(name string) (err error) {
+	err := s.object(nil, "", func(name string) (err error) {
 		if name != "requests" {
 			_, err = s.skip(maxNesting - 1)
 			return err
@@ -93,10 +93,11 @@ func (env *envelope) parse(s *scanner, maxParts int) error {
 }
 
 // object reads an object, with member to read each value. A name that is repeated is an error (RFC
-// 7493 section 2.3): two readers could take different ones. at is the object's place.
-func (s *scanner) object(at string, member func(name string) error) error {
+// 7493 section 2.3): two readers could take different ones. It is a member of p; nil:
+// it is the envelope itself.
+func (s *scanner) object(p *part, called string, member func(name string) error) error {
 	if !s.take('{') {
-		return &placed{orEnvelope(at), errors.New("must be an object")}
+		return &placed{p.place(called), errors.New("must be an object")}
 	}
 	if s.take('}') {
 		return nil
@@ -114,7 +115,7 @@ func (s *scanner) object(at string, member func(name string) error) error {
 			repeated = repeated || before == name
 		}
 		if repeated {
-			return &placed{orEnvelope(at), fmt.Errorf("member %s is repeated", short(name))}
+			return &placed{p.place(called), fmt.Errorf("member %s is repeated", short(name))}
 		}
 		if len(names) < cap(few[:]) {
 			names = append(names, name)
@@ -139,13 +140,6 @@ func (s *scanner) object(at string, member func(name string) error) error {
 	}
 }
 
-func orEnvelope(at string) string {
-	if at == "" {
-		return "the envelope"
-	}
-	return at
-}
-
 // short quotes what a client has sent, in bounds.
 func short(s string) string {
 	const most = 64
@@ -155,7 +149,11 @@ func short(s string) string {
 	return strconv.Quote(s)
 }
 
+// place is where a fault is. It is put together only if there is one.
 func (p *part) place(member string) string {
+	if p == nil {
+		return "the envelope"
+	}
 	place := "requests[" + strconv.Itoa(p.index) + "]"
 	if member != "" {
 		place += "." + member
@@ -177,7 +175,7 @@ func (p *part) parse(s *scanner) error {
 	if s.peek() != '{' {
 		return &placed{p.place(""), errors.New("must be an object")}
 	}
-	err := s.object(p.place(""), func(name string) (err error) {
+	err := s.object(p, "", func(name string) (err error) {
 		switch name {
 		case "id":
 			return text(name, &p.id, &idThere)
@@ -231,7 +229,7 @@ func (p *part) parseFields(s *scanner) error {
 	if s.peek() != '{' {
 		return &placed{p.place("headers"), errors.New("must be an object")}
 	}
-	return s.object(p.place("headers"), func(name string) error {
+	return s.object(p, "headers", func(name string) error {
 		if s.peek() != '"' {
 			return &placed{p.place("headers"), fmt.Errorf("the value of %s must be a string", short(name))}
 		}

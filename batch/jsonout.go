@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+	"unsafe"
 
 	"github.com/hotpath-go/hotpath/internal/field"
 	"github.com/hotpath-go/hotpath/internal/rw"
@@ -64,7 +65,7 @@ func appendBody(dst []byte, contentType string, body []byte) []byte {
 	media := field.MediaType(contentType)
 	json := isJSONType(media)
 	if json || strings.HasPrefix(media, "text/") {
-		text := string(body)
+		text := unsafe.String(unsafe.SliceData(body), len(body)) // read below, and not kept
 		if json && isJSON(text) {
 			return append(dst, body...)
 		}

@@ -228,6 +228,7 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 	s.mu.Lock()
 	s.close()
 	s.mu.Unlock()
+	b.e.running.Add(-1) // before the envelope may be answered
 	b.mu.Lock()
 	if !late {
 		if answer.Status != 0 {
@@ -242,7 +243,6 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		goOn = true
 	}
 	b.mu.Unlock()
-	b.e.running.Add(-1)
 	p.ctx.task.end(nil)
 	return goOn
 }

@@ -37,7 +37,7 @@ func levels(t *testing.T, ctx context.Context, l *batch.Loader[int, int], n, dee
 }
 
 // S2, L2, L5: three levels of 50 loads are three fetches, in every run, and take what the source takes.
-func TestS2_LevelsAreFetches(t *testing.T) {
+func TestL5_LevelsAreFetches(t *testing.T) {
 	for range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			s, l := setup(t, batch.LoaderConfig[int, int]{})

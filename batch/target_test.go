@@ -210,7 +210,7 @@ func TestP3_NeighboursHaveTheirOwnHeader(t *testing.T) {
 }
 
 // P4, P7: fields that parts must not set, and those that are dropped; what AllowHeaders relaxes.
-func TestP4_P7_Fields(t *testing.T) {
+func TestP7_P4_Fields(t *testing.T) {
 	strict := newEndpoint(t, batch.Config{}).Handler(seen)
 	forbidden := []string{
 		"Authorization", "cookie", "Proxy-Authorization", "Proxy-X", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "x-real-ip", "X-MS-Client-Principal", "X-MS-Client-Principal-Id",

@@ -28,6 +28,9 @@ func (l *Layers) collectors() (all []prometheus.Collector) {
 	if l.Fields != nil {
 		all = append(all, metrics.Collector("fields", l.Fields.Stats))
 	}
+	if l.Products != nil {
+		all = append(all, metrics.Collector("products", l.Products.Stats), metrics.Collector("envelopes", l.Many.Stats))
+	}
 	if l.Fair != nil {
 		all = append(all, metrics.Collector("consumers", l.Fair.Stats))
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
@@ -20,14 +21,19 @@ import (
 // engine is where its cache keeps pages; nil: the built-in one.
 func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	layers := new(Layers)
-	get, drop := s.encoded, func(product, category int) {}
-	if on.Has("partial") {
-		get = s.projected // outside of partial, and inside of httpcache, that is encoded
-	}
+	whole, drop := getPage(s.encoded), func(product, category int) {}
 	public := func(_ http.ResponseWriter, get getPage) getPage { return get }
+	if on.Has("batch") {
+		// Products that the parts of a home screen miss are two queries for all of them.
+		whole, layers.Products = batched(s)
+	}
+	get := whole
+	if on.Has("partial") {
+		get = s.projected(whole) // outside of partial, and inside of httpcache, that is all of it
+	}
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
-		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: s.encoded, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
+		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: whole, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
 		get, layers.Pages = pages.Get, pages
 		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
 	}
@@ -69,6 +75,10 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		fields := project()
 		h, layers.Fields = fields.Handler(h), fields
 	}
+	if on.Has("batch") {
+		many := must(batch.New(batch.Config{Path: "/batch"}))
+		h, layers.Many = many.Handler(h), many
+	}
 	if on.Has("compress") {
 		small := must(compress.New(compress.Config{}))
 		h, layers.Small = small.Handler(h), small
@@ -91,6 +101,8 @@ type Layers struct {
 	Pages    *cache.Cache[pageKey, []byte]
 	Answers  *httpcache.Cache
 	Fields   *partial.Filter
+	Products *batch.Loader[int, []byte]
+	Many     *batch.Endpoint
 	Small    *compress.Compressor
 	Fair     *throttle.Limiter
 	Later    *pool.Pool

@@ -80,7 +80,7 @@ func startChild(ctx context.Context, o Options, cores Cores, dir, seeded, name s
 	if err := cores.serverStart(cmd.Start); err != nil {
 		return nil, err
 	}
-	c.Target = Target{Name: name, Digest: c.digest}
+	c.Target = Target{Name: name, Home: homeFormOf(name, o.on), Digest: c.digest}
 	first, err := c.ask(ctx, "counters") // it answers once it listens
 	if err != nil {
 		c.Close()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -20,7 +19,7 @@ import (
 // A Client does actions against one shop, one request after the other, and decodes the answers.
 type Client struct {
 	addr   string
-	batch  bool // a home screen is one request
+	home   homeForm
 	client *load.Client
 	stop   func() bool
 }
@@ -28,7 +27,7 @@ type Client struct {
 // NewClient returns a client of the shop. It ends with ctx.
 func NewClient(ctx context.Context, t Target) *Client {
 	c := load.NewClient()
-	return &Client{addr: t.Addr, batch: t.Batch(), client: c, stop: context.AfterFunc(ctx, c.Close)}
+	return &Client{addr: t.Addr, home: t.Home, client: c, stop: context.AfterFunc(ctx, c.Close)}
 }
 
 // Close drops the connections.
@@ -42,27 +41,15 @@ const patience = 10 * time.Second
 
 // Do does an action and returns the bodies of its answers: of a home screen always ten.
 func (c *Client) Do(ctx context.Context, a Action) (bodies [][]byte, err error) {
-	for _, want := range a.via(c.batch) {
+	for _, want := range a.via(c.home) {
 		body, err := c.ask(ctx, a.Consumer, want)
 		if err != nil {
 			return nil, err
 		}
 		bodies = append(bodies, body)
 	}
-	if c.batch && a.Kind == Home {
+	if c.home != oneByOne && a.Kind == Home {
 		return parts(bodies[0])
-	}
-	return bodies, nil
-}
-
-// parts takes the answer to a batch apart.
-func parts(body []byte) (bodies [][]byte, err error) {
-	var list []json.RawMessage
-	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, err
-	}
-	for _, part := range list {
-		bodies = append(bodies, part)
 	}
 	return bodies, nil
 }
@@ -85,19 +72,23 @@ func (c *Client) ask(ctx context.Context, consumer string, want Request) (body [
 
 // bytes is the request as it is sent.
 func (r Request) bytes(host, consumer string) []byte {
-	return load.Request(r.Method, host, r.Path, r.Body, "X-Api-Key: "+consumer, "Accept-Encoding: zstd, br, gzip")
+	fields := []string{"X-Api-Key: " + consumer, "Accept-Encoding: zstd, br, gzip"}
+	if strings.HasPrefix(r.Body, "{") {
+		fields = append(fields, "Content-Type: application/json")
+	}
+	return load.Request(r.Method, host, r.Path, r.Body, fields...)
 }
 
 // via returns the requests of an action; with a batch endpoint a home screen is one.
-func (a Action) via(batch bool) []Request {
-	if !batch || a.Kind != Home {
+func (a Action) via(home homeForm) []Request {
+	if home == oneByOne || a.Kind != Home {
 		return a.Requests
 	}
 	ids := make([]string, len(a.Requests))
 	for i, r := range a.Requests {
 		ids[i] = strings.TrimPrefix(r.Path, "/products/")
 	}
-	return []Request{{"POST", "/batch", strings.Join(ids, ","), 200}}
+	return []Request{homeRequest(ids, home)}
 }
 
 // decoded undoes a content coding. The body is a new one.

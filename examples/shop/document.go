@@ -78,7 +78,7 @@ func (d *Documents) look(want Request, a load.Answer) error {
 		return err
 	}
 	if want.Path == "/batch" {
-		ids := strings.Split(want.Body, ",")
+		ids := want.idsOf()
 		list, err := parts(body)
 		if err != nil || len(list) != len(ids) {
 			return fmt.Errorf("%d parts, want %d: %v", len(list), len(ids), err)

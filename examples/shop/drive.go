@@ -33,7 +33,7 @@ type side struct {
 // next returns the side's next action for the load generator.
 func (s *side) next(int) load.Action {
 	a := s.actions.Next()
-	wanted := a.via(s.Batch())
+	wanted := a.via(s.Home)
 	bytes := make([][]byte, len(wanted))
 	for i, r := range wanted {
 		bytes[i] = r.bytes(s.Addr, a.Consumer)

@@ -65,7 +65,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, peers, after, after+ristretto`},
 		{[]string{"serve", "-variant", "best"}, `-variant is "best": must be one of`},
 		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
-		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, httpcache, partial, compress, throttle`},
+		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, httpcache, partial, batch, compress, throttle`},
 		{[]string{"-with", "cache", "-without", "cache"}, "give one of them"},
 		{[]string{"verify", "-variants", "after"}, `-variants is "after": must be at least two`},
 		{[]string{"verify", "now"}, `arguments are ["now"]`},

@@ -57,13 +57,18 @@ func (p *Product) into(columns []string) (into []any) {
 }
 
 // projected returns a page as JSON with what the mask of ctx selects, and maybe more: the
-// database is asked for no more columns than that. Whoever shares pages between requests must
-// load them with encoded.
-func (s *Store) projected(ctx context.Context, key pageKey) ([]byte, error) {
-	m := partial.FromContext(ctx)
-	if m == nil {
-		return s.encoded(ctx, key)
+// database is asked for no more columns than that; without a mask it is that of whole. Whoever shares
+// pages between requests must load them with whole.
+func (s *Store) projected(whole getPage) getPage {
+	return func(ctx context.Context, key pageKey) ([]byte, error) {
+		if m := partial.FromContext(ctx); m != nil && key.kind != topPage { // the best of a category need all of its sales anyway
+			return s.project(ctx, m, key)
+		}
+		return whole(ctx, key)
 	}
+}
+
+func (s *Store) project(ctx context.Context, m *partial.Mask, key pageKey) ([]byte, error) {
 	var answer any
 	var err error
 	switch key.kind {
@@ -71,8 +76,6 @@ func (s *Store) projected(ctx context.Context, key pageKey) ([]byte, error) {
 		answer, err = s.projectedProduct(ctx, m, key.id)
 	case listPage:
 		answer, err = s.projectedList(ctx, m, key.id, key.page)
-	default:
-		return s.encoded(ctx, key) // the best of a category need all of its sales anyway
 	}
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ type Variant struct {
 	Layers *Layers
 	Addr   string
 
+	home     homeForm
 	server   *http.Server
 	requests *atomic.Int64 // that arrived
 	done     chan error
@@ -88,7 +89,7 @@ func serveVariant(ctx context.Context, name string, s *Store, on Switches, addr 
 		h.ServeHTTP(w, r)
 	})
 	v := &Variant{
-		Name: name, Store: s, Layers: layers, Addr: listener.Addr().String(),
+		Name: name, Store: s, Layers: layers, Addr: listener.Addr().String(), home: homeFormOf(name, on),
 		server: &http.Server{Handler: counted, ReadHeaderTimeout: 10 * time.Second}, requests: requests, done: make(chan error, 1),
 	}
 	go func() { v.done <- v.server.Serve(listener) }()
@@ -101,14 +102,12 @@ type Wrap func(name string, h http.Handler) http.Handler
 // A Target is a shop that is being served, wherever that is.
 type Target struct {
 	Name, Addr string
+	Home       homeForm
 	Digest     func(ctx context.Context) (string, error) // of its database
 }
 
-// Batch reports whether the shop has a batch endpoint.
-func (t Target) Batch() bool { return t.Name == "peers" }
-
 // Target returns v for clients.
-func (v *Variant) Target() Target { return Target{v.Name, v.Addr, v.Store.Digest} }
+func (v *Variant) Target() Target { return Target{v.Name, v.Addr, v.home, v.Store.Digest} }
 
 // reason takes the address off a listening error, which the sentence around it names already.
 func reason(err error) error {

@@ -7,7 +7,7 @@ import (
 )
 
 // allSwitches are the layers of After, in the order in which they came.
-var allSwitches = []string{"cache", "httpcache", "partial", "compress", "throttle", "pool", "bulkhead"}
+var allSwitches = []string{"cache", "httpcache", "partial", "batch", "compress", "throttle", "pool", "bulkhead"}
 
 // Switches says which layers of After are on.
 type Switches map[string]bool

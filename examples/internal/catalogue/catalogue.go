@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
@@ -45,6 +46,8 @@ func Rooms() []Room {
 		{"cache/httpcache", reflect.TypeFor[httpcache.Stats]()},
 		{"compress", reflect.TypeFor[compress.Stats]()},
 		{"compress", reflect.TypeFor[compress.DecompressorStats]()},
+		{"batch", reflect.TypeFor[batch.LoaderStats]()},
+		{"batch", reflect.TypeFor[batch.Stats]()},
 		{"partial", reflect.TypeFor[partial.Stats]()},
 		{"throttle", reflect.TypeFor[throttle.Stats]()},
 		{"pool", reflect.TypeFor[pool.Stats]()},

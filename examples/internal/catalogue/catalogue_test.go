@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/compress"
@@ -56,6 +57,8 @@ func TestAllTogether(t *testing.T) {
 	small := made[*compress.Compressor](t)(compress.New(compress.Config{}))
 	plain := made[*compress.Decompressor](t)(compress.NewDecompressor(compress.DecompressorConfig{}))
 	limit := made[*throttle.Limiter](t)(throttle.New(throttle.Config{Rate: throttle.Per(1, time.Second)}))
+	many := made[*batch.Endpoint](t)(batch.New(batch.Config{}))
+	loader := made[*batch.Loader[int, int]](t)(batch.NewLoader(batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) { return nil, nil }}))
 	fields := made[*partial.Filter](t)(partial.New(partial.Config{}))
 	work := made[*pool.Pool](t)(pool.New(pool.Config{}))
 	defer work.Close(t.Context())
@@ -65,7 +68,7 @@ func TestAllTogether(t *testing.T) {
 	reg := prometheus.NewPedanticRegistry()
 	for _, c := range []prometheus.Collector{
 		metrics.Collector("a", catalog.Stats), metrics.Collector("b", catalog.Stats), metrics.Collector("a", answers.Stats),
-		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats), metrics.Collector("a", fields.Stats),
+		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats), metrics.Collector("a", fields.Stats), metrics.Collector("a", many.Stats), metrics.Collector("a", loader.Stats),
 		metrics.Collector("a", work.Stats), metrics.Collector("a", hull.Stats), metrics.Collector("a", signals.Stats),
 	} {
 		if err := reg.Register(c); err != nil {
