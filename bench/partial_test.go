@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -27,10 +28,21 @@ import (
 // others do.
 
 func oneProduct(b []byte, i int) []byte {
-	return fmt.Appendf(b, `{"id":%d,"sku":"SKU-%06d","name":"Product number %d","description":"A fine thing of steel and glass, made in small numbers, that lasts for years. No %d of its kind.",`+
+	return fmt.Appendf(b, `{"id":%d,"sku":"SKU-%06d","name":"Product number %d","description":"%s",`+
 		`"price":%d.%02d,"currency":"EUR","stock":%d,"rating":%d.%d,"tags":["home","steel","glass"],"category":{"id":%d,"name":"Kitchen"},`+
 		`"images":[{"url":"https://img.example.com/%d/1.jpg","width":800,"height":600}],"created":"2024-05-0%dT10:00:00Z","active":%t,"vendor":{"id":%d,"name":"Vendor %d","country":"DE"}}`,
-		i, i, i, i, i%900, i%100, i%500, i%5, i%10, i%20, i, i%9+1, i%7 > 0, i%40, i%40)
+		i, i, i, description(i), i%900, i%100, i%500, i%5, i%10, i%20, i, i%9+1, i%7 > 0, i%40, i%40)
+}
+
+// description is text as compressors know it: words in no order.
+func description(i int) []byte {
+	words := strings.Fields("a fine thing of steel and glass made in small numbers that lasts for years with care by hand from old wood or stone light heavy round long blue green for every day and table kitchen garden house")
+	r := rand.New(rand.NewPCG(uint64(i), 5))
+	var text []byte
+	for range 18 {
+		text = append(append(text, words[r.IntN(len(words))]...), ' ')
+	}
+	return text
 }
 
 func productList(n int) []byte {
