@@ -1,6 +1,7 @@
 package partial
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"net/http"
@@ -20,8 +21,12 @@ const tagDigest = 12
 
 // suffixOf names the mask in the tags of what it cuts.
 func (m *Mask) suffixOf() string {
-	sum := sha256.Sum256([]byte(formatVersion + m.String()))
-	return field.MaskSuffix + base64.RawURLEncoding.EncodeToString(sum[:tagDigest])
+	text := bytes.NewBuffer(make([]byte, 0, 256))
+	text.WriteString(formatVersion)
+	m.write(text, nil)
+	sum := sha256.Sum256(text.Bytes())
+	suffix := append(make([]byte, 0, 32), field.MaskSuffix...)
+	return string(base64.RawURLEncoding.AppendEncode(suffix, sum[:tagDigest]))
 }
 
 // suffix is that of this response's mask: few answers have tags.

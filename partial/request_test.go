@@ -149,7 +149,7 @@ type product struct {
 	Price   float64           `json:"price" db:"price_cents,primary"`
 	Author  *author           `json:"author" db:"author_id"`
 	Tags    []string          `json:"tags"`
-	Labels  map[string]author `json:"labels"`
+	Labels  map[string]author `json:"labels" db:"-"`
 	Raw     json.RawMessage   `json:"raw"`
 	Any     any               `json:"any"`
 	Similar []product         `json:"similar"`
