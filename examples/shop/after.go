@@ -65,7 +65,7 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 
 	h := http.Handler(mux)
 	if on.Has("bulkhead") {
-		layers.Database = beforeDatabase()
+		layers.Database = beforeDatabase(on)
 		h = layers.Database.Handler(h)
 	}
 	if layers.Answers != nil {

@@ -47,9 +47,14 @@ func (l *Layers) background(h http.Handler) http.Handler {
 	return l.Later.Handler(h)
 }
 
-// beforeDatabase lets as many requests work at a time as the database has connections. What waits
-// does so here, where the oldest and the hopeless count, and not in database/sql, which wakes its
+// beforeDatabase lets as many requests work at a time as the database has connections, and with a
+// batch ten times that: the ten parts of a home screen share their queries, and must all have come for
+// that. What waits does so here, where the oldest and the hopeless count, and not in database/sql, which wakes its
 // waiters in any order.
-func beforeDatabase() *bulkhead.Bulkhead {
-	return must(bulkhead.New(bulkhead.Config{Limit: poolSize, Fixed: true, Patience: 5 * time.Second}))
+func beforeDatabase(on Switches) *bulkhead.Bulkhead {
+	limit := poolSize
+	if on.Has("batch") {
+		limit *= 10
+	}
+	return must(bulkhead.New(bulkhead.Config{Limit: limit, Fixed: true, Patience: 5 * time.Second}))
 }

@@ -157,7 +157,7 @@ func TestAblate(t *testing.T) {
 		t.Skip("four servers, one after the other")
 	}
 	code, stdout, stderr, left := shell(t, t.Context(), "ablate", "-products", "96", "-rounds", "1", "-d", "200ms", "-warm", "50")
-	if code != exitOK || left != nil || !strings.Contains(stdout, "cache,compress") || !strings.Contains(stdout, " none ") {
+	if code != exitOK || left != nil || !strings.Contains(stdout, "cache,partial,batch") || !strings.Contains(stdout, " none ") {
 		t.Errorf("exit %d, left %v, %s%s", code, left, stdout, stderr)
 	}
 }
