@@ -206,9 +206,15 @@ func TestR3_DependentParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, l := setup(t, batch.LoaderConfig[int, int]{})
 		start := time.Now()
-		post(newEndpoint(t, batch.Config{}).Handler(loads(l)), "/$batch", `{"requests":[{"id":"a","method":"GET","url":"/1"},{"id":"b","method":"GET","url":"/2"},
+		slow := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			loads(l).ServeHTTP(w, r)
+			if r.URL.Path == "/2" {
+				time.Sleep(100 * time.Microsecond) // the part that comes after it must be waited for
+			}
+		})
+		post(newEndpoint(t, batch.Config{}).Handler(slow), "/$batch", `{"requests":[{"id":"a","method":"GET","url":"/1"},{"id":"b","method":"GET","url":"/2"},
 			{"id":"c","method":"GET","url":"/3","dependsOn":["a"]},{"id":"d","method":"GET","url":"/4","dependsOn":["b"]}]}`)
-		if got, took := s.seen(), time.Since(start); got != "[[1 2] [3 4]]" || took != 2008*time.Microsecond {
+		if got, took := s.seen(), time.Since(start); got != "[[1 2] [3 4]]" || took != 2108*time.Microsecond {
 			t.Errorf("%s in %v", got, took)
 		}
 	})
