@@ -133,6 +133,25 @@ func TestClients_Tools(t *testing.T) {
 	}
 }
 
+// profile is a directory for a browser, whose helpers write into it for a while after it was killed:
+// that it cannot be removed at once is no failure, as it is of t.TempDir.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "hotpath-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for range 20 {
+			if os.RemoveAll(dir) == nil {
+				return
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	return dir
+}
+
 // A browser gets each event before the next one is made: the server makes the next when the
 // page has said that it saw the last.
 func TestClients_ChromiumEventSource(t *testing.T) {
@@ -189,7 +208,7 @@ func TestClients_ChromiumEventSource(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-port=0", srv.URL)
+		"--user-data-dir="+profile(t), "--remote-debugging-port=0", srv.URL)
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

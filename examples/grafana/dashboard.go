@@ -46,6 +46,14 @@ func quantile(q float64, metric, by string, labels ...string) string {
 	return fmt.Sprintf("(%s or %s) >= 0", classic, native)
 }
 
+// mean is that of a histogram, in both forms.
+func mean(metric, by string) string {
+	selected := fmt.Sprintf("rate(%s{%s}[$__rate_interval])", metric, of)
+	classic := share(rate(metric+"_sum", by), rate(metric+"_count", by))
+	native := fmt.Sprintf("sum by (%s) (histogram_sum(%s)) / (sum by (%s) (histogram_count(%s)) > 0)", by, selected, by, selected)
+	return fmt.Sprintf("(%s or %s)", classic, native)
+}
+
 func quantiles(metric, by, legend string, labels ...string) (all []query) {
 	for _, q := range []float64{0.5, 0.95, 0.99} {
 		all = append(all, query{quantile(q, metric, by, labels...), fmt.Sprintf("%s p%v", legend, q*100)})
@@ -83,7 +91,6 @@ func rows() []row {
 			{"Hit ratio", "Share of lookups answered without a load.", "percentunit", "", one(share(rate(cached, "name", `outcome=~"hit|stale|not_found"`), rate(cached, "name")), "{{name}}")},
 			{"Time of a load", "What a miss costs.", "s", "", quantiles("hotpath_cache_load_seconds", "name", "{{name}}")},
 			{"Memory", "Bytes charged to entries.", "bytes", "", one(value("hotpath_cache_bytes", "name"), "{{name}}")},
-			{"Evictions", "Entries evicted per second to make room: memory is short where this does not rest.", "ops", "", one(rate("hotpath_cache_evictions_total", "name"), "{{name}}")},
 		}},
 		{"HTTP cache", true, []panel{
 			{"Answers", "Requests per second, by how they were answered.", "reqps", "", one(rate(answers, "name, outcome"), "{{name}} {{outcome}}")},
@@ -100,6 +107,10 @@ func rows() []row {
 			{"Decisions", "Requests per second, by outcome.", "reqps", "", one(rate("hotpath_throttle_requests_total", "name, outcome"), "{{name}} {{outcome}}")},
 			{"Refused by policy", "Refusals per second; every violated policy counts.", "reqps", "", one(rate("hotpath_throttle_denied_total", "name, policy"), "{{name}} {{policy}}")},
 		}},
+		{"Batch", true, []panel{
+			{"Parts per batch", "Requests in an envelope, on average.", "short", "", one(mean("hotpath_batch_parts_per_request", "name"), "{{name}}")},
+			{"Keys per fetch", "Keys that a Loader asks for at once, on average: one means that nothing comes together.", "short", "", one(mean("hotpath_batch_loader_keys_per_fetch", "name"), "{{name}}")},
+		}},
 		{"Pool and bulkhead", true, []panel{
 			{"Tasks", "Tasks per second, by how they ended.", "ops", "", one(rate("hotpath_pool_tasks_total", "name, outcome"), "{{name}} {{outcome}}")},
 			{"Queue", "Tasks that wait, and how many may.", "short", "", []query{{value("hotpath_pool_waiting", "name"), "{{name}} waiting"}, {value("hotpath_pool_queue_capacity", "name"), "{{name}} room"}}},
@@ -112,7 +123,6 @@ func rows() []row {
 		}},
 		{"Runtime", true, []panel{
 			{"Scheduler latency, p99", "How long runnable goroutines wait for a core: the first sign of too little CPU.", "s", "", one(quantile(0.99, "go_sched_latencies_seconds", "instance"), "{{instance}}")},
-			{"Goroutines", "Goroutines alive.", "short", "", one(value("go_goroutines", "instance"), "{{instance}}")},
 		}},
 		{"Ledger: what was avoided since the start", false, []panel{
 			{"Time not waited", "Seconds that loads and handlers would have taken had there been no caches.", "s", "stat", one("sum(hotpath:saved_seconds:total{"+of+"})", "saved")},

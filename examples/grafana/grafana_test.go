@@ -64,7 +64,7 @@ func TestDashboard_Conventions(t *testing.T) {
 			if strings.Contains(q.expr, "rate(") && !strings.Contains(q.expr, "[$__rate_interval]") {
 				t.Errorf("%q: a rate over another interval than $__rate_interval", p.title)
 			}
-			if strings.Contains(q.expr, "histogram_quantile") && !strings.Contains(q.expr, " or ") {
+			if (strings.Contains(q.expr, "histogram_quantile") || strings.Contains(q.expr, "_count{")) && !strings.Contains(q.expr, " or ") {
 				t.Errorf("%q: only one form of a histogram", p.title)
 			}
 		}

@@ -21,7 +21,7 @@ func loadOne(ctx context.Context, o Options, stdout io.Writer) error {
 		o.rate = defaultRate
 	}
 	s := &side{
-		Child: &Child{Target: Target{Name: o.variant, Addr: target.Host}}, actions: NewWorkload(o.products, o.seed), docs: NewDocuments(o.products),
+		Child: &Child{Target: Target{Name: o.variant, Addr: target.Host, Home: homeFormOf(o.variant, o.on)}}, actions: NewWorkload(o.products, o.seed), docs: NewDocuments(o.products),
 	}
 	r, err := load.Open(ctx, load.Plan{Rate: o.rate, For: o.length, Seed: o.seed}, s.next)
 	if err != nil {
