@@ -41,7 +41,11 @@ func (s *stream) Write(p []byte) (n int, err error) {
 		s.err = s.walker.step(piece)
 		s.out.b = s.walker.out
 		if len(s.out.b) > 0 { // what stands before a fault is right
-			if _, err := s.to.Write(s.out.b); err != nil && s.err == nil {
+			sent, err := s.to.Write(s.out.b)
+			if err == nil && sent < len(s.out.b) {
+				err = io.ErrShortWrite
+			}
+			if s.err == nil {
 				s.err = err
 			}
 		}

@@ -77,7 +77,7 @@ func (f *Filter) WriteJSON(w http.ResponseWriter, r *http.Request, status int, v
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = []string{"application/json"}
 	}
-	if rw.BodyAllowed(status) {
+	if rw.BodyAllowed(status) && h["Trailer"] == nil { // with a length net/http drops trailers
 		h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	}
 	w.WriteHeader(status)
