@@ -462,7 +462,7 @@ func TestPage_Picture(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, res.Body) }()
 	time.Sleep(100 * time.Second)
 	for name, scheme := range map[string]string{"live.png": "1", "live-dark.png": "0"} {
-		cmd := browse(t, "--blink-settings=preferredColorScheme="+scheme, "--hide-scrollbars", "--window-size=1100,1900", "--timeout=10000",
+		cmd := browse(t, "--blink-settings=preferredColorScheme="+scheme, "--hide-scrollbars", "--window-size=1100,1300", "--timeout=10000",
 			"--screenshot="+filepath.Join(dir, name), srv.URL)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Error(err, string(out))
