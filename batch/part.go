@@ -17,7 +17,7 @@ type part struct {
 	method, url string
 	fields      []line
 	body        string // as it stands in the envelope; "": none
-	needs       []string
+	needs       []need
 	group       string
 	grouped     bool
 	conditional bool
