@@ -40,7 +40,8 @@ type Config struct {
 	AllowHeaders []string
 
 	// DropHeaders are fields of the envelope that parts do not inherit, besides those about its own
-	// content, conditions and connection.
+	// content, conditions and connection. Parts must not set them either, AllowHeaders excepted: name
+	// here, too, what your proxy says about who is calling.
 	DropHeaders []string
 
 	// Logger gets panics of parts with their stack. nil: slog.Default().

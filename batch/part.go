@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hotpath-go/hotpath/internal/field"
 	"github.com/hotpath-go/hotpath/internal/flight"
 	"github.com/hotpath-go/hotpath/internal/rw"
 )
@@ -113,6 +114,7 @@ func (p *part) prepare(from legacy) (outcome, int, error) {
 	}
 	if h["If-Match"] != nil || h["If-None-Match"] != nil {
 		rw.RestoreTags(p.run.w, h)
+		field.CutMaskTags(h) // who has read a part of it in a batch or alone may update the whole
 	}
 	var ctx context.Context = &p.ctx
 	req := p.run.blank.WithContext(ctx)
