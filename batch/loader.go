@@ -13,7 +13,7 @@ import (
 type LoaderConfig[K comparable, V any] struct {
 	// Fetch loads keys, each of them once, in a goroutine of its own. A key that is absent from the
 	// map is ErrNotFound. An error fails the whole batch; an Errors[K], alone or wrapped, only its
-	// keys. keys belongs to Fetch.
+	// keys, if they are all among those of the batch. keys belongs to Fetch.
 	//
 	// ctx has the values of the context in which the scope was opened, and none without a scope. It
 	// ends when nobody waits any more, and at the latest deadline of those who do.

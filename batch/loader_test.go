@@ -553,6 +553,45 @@ func TestL11_Results(t *testing.T) {
 	}
 }
 
+// L11: errors fail single keys only if they are those of this fetch and of nothing else: else what
+// failed further in would look as if it were not there.
+func TestL11_ErrorsOfOthers(t *testing.T) {
+	down, bad := errors.New("database is down"), errors.New("bad key")
+	inner := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) { return nil, down }})
+	for name, c := range map[string]struct {
+		fetch func(ctx context.Context) error
+		want  [3]error // of keys 1, 2, 3; key 1 is in the map
+	}{
+		"of an inner loader": {func(ctx context.Context) error {
+			_, err := inner.LoadAll(ctx, []int{100})
+			return fmt.Errorf("teams: %w", err)
+		}, [3]error{down, down, down}},
+		"of one that shares a key": {func(ctx context.Context) error {
+			_, err := inner.LoadAll(ctx, []int{2, 100})
+			return err
+		}, [3]error{down, down, down}},
+		"joined": {func(context.Context) error { return errors.Join(batch.Errors[int]{2: bad}, down) }, [3]error{down, down, down}},
+		"wrapped twice": {func(context.Context) error {
+			return fmt.Errorf("a: %w", fmt.Errorf("b: %w", batch.Errors[int]{2: bad}))
+		}, [3]error{nil, bad, batch.ErrNotFound}},
+		"alone": {func(context.Context) error { return batch.Errors[int]{2: bad} }, [3]error{nil, bad, batch.ErrNotFound}},
+		"nil":   {func(context.Context) error { return batch.Errors[int](nil) }, [3]error{nil, batch.ErrNotFound, batch.ErrNotFound}},
+		"empty": {func(context.Context) error { return batch.Errors[int]{} }, [3]error{nil, batch.ErrNotFound, batch.ErrNotFound}},
+	} {
+		l := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(ctx context.Context, keys []int) (map[int]int, error) {
+			return map[int]int{1: 10}, c.fetch(ctx)
+		}})
+		ctx := batch.WithScope(t.Context())
+		_, _ = l.LoadAll(ctx, []int{1, 2, 3})
+		for i, want := range c.want { // what is remembered, or fetched anew with all
+			_, err := l.LoadAll(ctx, []int{1, 2, 3})
+			if some, _ := err.(batch.Errors[int]); !errors.Is(some[i+1], want) {
+				t.Errorf("%s: key %d: %v, want %v", name, i+1, some[i+1], want)
+			}
+		}
+	}
+}
+
 // L11: a cache in front of a Loader remembers what does not exist.
 func TestL11_BehindACache(t *testing.T) {
 	s, l := setup(t, batch.LoaderConfig[int, int]{})
