@@ -88,6 +88,9 @@ func (s *set[K, V]) land(b *batch[K, V], values map[K]V, some Errors[K], err err
 	b.tasks = nil
 	b.state = landed
 	s.flying--
+	if b.deserted {
+		s.deserted--
+	}
 	next = s.next()
 	deserted := b.callers == 0
 	s.mu.Unlock()

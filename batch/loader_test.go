@@ -137,6 +137,100 @@ func TestL3_MaxConcurrent(t *testing.T) {
 	}
 }
 
+// L3: fetches that nobody waits for any more do not keep the gate shut, though they hang; they count
+// for MaxConcurrent until they end.
+func TestL3_DesertedFetches(t *testing.T) {
+	for name, open := range map[string]func(context.Context) context.Context{
+		"without": func(ctx context.Context) context.Context { return ctx },
+		"scope":   batch.WithScope,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			hang := make(chan struct{})
+			l := newLoader(t, batch.LoaderConfig[int, int]{MaxConcurrent: 3, MaxWait: time.Hour, Fetch: func(_ context.Context, keys []int) (map[int]int, error) {
+				if keys[0] < 3 {
+					<-hang
+				}
+				return map[int]int{keys[0]: 10 * keys[0]}, nil
+			}})
+			ctx := open(t.Context())
+			leave := make([]context.CancelFunc, 3)
+			for k := range 2 {
+				var some context.Context
+				some, leave[k] = context.WithCancel(ctx)
+				go func() { _, _ = l.Load(some, k) }()
+				synctest.Wait()
+			}
+			begin, ended := time.Now(), make(chan struct{})
+			go func() { wantLoad(t, ctx, l, 7); close(ended) }() // held
+			synctest.Wait()
+			if n := l.Stats().InFlight; n != 2 {
+				t.Errorf("%s: %d in flight, want 2 and one behind the gate", name, n)
+			}
+			leave[0]()
+			<-ended
+			leave[1]()
+			wantLoad(t, ctx, l, 8)
+			var some context.Context
+			some, leave[2] = context.WithCancel(ctx)
+			go func() { _, _ = l.Load(some, 2) }()
+			synctest.Wait()
+			leave[2]()
+			synctest.Wait()
+			ended = make(chan struct{})
+			go func() { wantLoad(t, ctx, l, 9); close(ended) }()
+			synctest.Wait()
+			select {
+			case <-ended:
+				t.Errorf("%s: four fetches at a time with MaxConcurrent 3", name)
+			default:
+			}
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("%s: %v", name, took)
+			}
+			close(hang)
+			<-ended
+		})
+	}
+}
+
+// L3: a batch is held behind two slow fetches for MaxWait, 2 ms if that is negative, and no longer.
+func TestL3_HeldForMaxWait(t *testing.T) {
+	for wait, want := range map[time.Duration]time.Duration{0: 2 * time.Millisecond, 5 * time.Millisecond: 5 * time.Millisecond, -1: 2 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			var wg sync.WaitGroup
+			slow := make(chan struct{})
+			l := newLoader(t, batch.LoaderConfig[int, int]{MaxConcurrent: 4, MaxWait: wait, Fetch: func(_ context.Context, keys []int) (map[int]int, error) {
+				if keys[0] < 4 {
+					<-slow
+				}
+				return map[int]int{keys[0]: 10 * keys[0]}, nil
+			}})
+			for k := range 2 {
+				wg.Go(func() { wantLoad(t, t.Context(), l, k) })
+				synctest.Wait()
+			}
+			begin := time.Now()
+			wantLoad(t, t.Context(), l, 7)
+			if took := time.Since(begin); took != want {
+				t.Errorf("MaxWait %v: held for %v, want %v", wait, took, want)
+			}
+			// With MaxConcurrent in flight it goes on waiting, and leaves with the first that ends.
+			for k := 2; k < 4; k++ {
+				wg.Go(func() { wantLoad(t, t.Context(), l, k) })
+				time.Sleep(want)
+				synctest.Wait()
+			}
+			go func() { time.Sleep(time.Second); close(slow) }()
+			begin = time.Now()
+			wantLoad(t, t.Context(), l, 8)
+			if took := time.Since(begin); took != time.Second {
+				t.Errorf("MaxWait %v: behind MaxConcurrent for %v", wait, took)
+			}
+			wg.Wait()
+		})
+	}
+}
+
 // L6: loads inside of a Fetch pass the gate and MaxConcurrent, and so does what they join.
 func TestL6_LoadsInsideOfAFetch(t *testing.T) {
 	for _, scoped := range []bool{false, true} {

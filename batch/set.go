@@ -18,7 +18,8 @@ type set[K comparable, V any] struct {
 	most       int            // entries there have been at a time
 	open       *batch[K, V]   // takes new keys
 	full       []*batch[K, V] // wait for MaxConcurrent
-	flying     int            // fetches
+	flying     int            // fetches, of which
+	deserted   int            // nobody waits for any more: MaxConcurrent counts them, the gate does not
 	remembered int            // answers
 	calls      uint64         // of LoadAll
 	epoch      uint64         // of the scope, that those are from
@@ -258,7 +259,17 @@ func (s *set[K, V]) drop(e *entry[K, V]) {
 			s.remove(e)
 		}
 		b.ctx.cancel(context.Canceled)
+		b.deserted = true
+		s.deserted++
+		if next := s.next(); next != nil { // Fetch may not care that nobody waits
+			go s.fly(next)
+		}
 	}
+}
+
+// gateOpen reports whether a batch that is not full may leave. s.mu is held.
+func (s *set[K, V]) gateOpen() bool {
+	return s.flying-s.deserted < gate && s.flying < s.l.cfg.MaxConcurrent
 }
 
 // lift lets the processor go to others until no key joins any more; then b leaves, if the gate
@@ -278,8 +289,8 @@ func (s *set[K, V]) lift(b *batch[K, V]) {
 		s.mu.Unlock()
 		return
 	}
-	if !b.urgent && s.flying >= min(gate, s.l.cfg.MaxConcurrent) {
-		b.state = held
+	if !b.urgent && !s.gateOpen() {
+		b.hold()
 		s.mu.Unlock()
 		return
 	}
@@ -298,13 +309,13 @@ func (s *set[K, V]) depart(b *batch[K, V]) {
 	s.flying++
 }
 
-// next returns the batch that a fetch which has ended makes room for; nil: none. s.mu is held.
+// next returns the batch that there is room for now; nil: none. s.mu is held, and the caller starts fly.
 func (s *set[K, V]) next() (b *batch[K, V]) {
 	switch {
 	case len(s.full) > 0 && s.flying < s.l.cfg.MaxConcurrent:
 		b, s.full[0] = s.full[0], nil
 		s.full = s.full[1:]
-	case s.open != nil && s.open.state == held && s.flying < min(gate, s.l.cfg.MaxConcurrent):
+	case s.open != nil && s.open.state == held && (s.gateOpen() || s.open.overdue && s.flying < s.l.cfg.MaxConcurrent):
 		b = s.open
 	default:
 		return nil
