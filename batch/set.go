@@ -108,7 +108,7 @@ func (s *set[K, V]) join(ctx context.Context, t *task, key K, call uint64) *entr
 	s.renew()
 	counters := s.l.counters.Here()
 	e := s.entries[key]
-	if e != nil && s.fresh() && e.b.state >= flying && (call == 0 || e.call != call) && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node, nil)) {
+	if e != nil && s.fresh() && e.b.state >= flying && (call == 0 || e.call != call) && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node)) {
 		e = nil // unless it needs itself, which await sees
 	}
 	if e != nil && e.known {
