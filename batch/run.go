@@ -29,10 +29,9 @@ type run struct {
 	next  http.Handler
 	blank *http.Request // what all parts have in common
 	scope *scope
-	task  *task // whoever answers the envelope
-	stops bool  // on the first failure
-	left  atomic.Int64
-	spent atomic.Bool // MaxResponseBytes was not enough once
+	task  *task        // whoever answers the envelope
+	stops bool         // on the first failure
+	left  atomic.Int64 // of MaxResponseBytes
 
 	mu      sync.Mutex // before that of a scope
 	ready   []int      // parts that may run
@@ -75,13 +74,17 @@ func newRun(e *Endpoint, env *envelope, w http.ResponseWriter, r *http.Request, 
 // its id may take six.
 func (p *part) frame() int64 { return frameSize + 6*int64(len(p.id)) }
 
-// reserve takes n bytes of MaxResponseBytes.
+// reserve takes n bytes of MaxResponseBytes, all or none: what does not fit leaves its room to others.
 func (b *run) reserve(n int64) bool {
-	if b.left.Add(-n) >= 0 {
-		return true
+	for {
+		left := b.left.Load()
+		if left < n {
+			return false
+		}
+		if b.left.CompareAndSwap(left, left-n) {
+			return true
+		}
 	}
-	b.spent.Store(true)
-	return false
 }
 
 // run answers every part.
@@ -144,7 +147,7 @@ func (b *run) take() *part {
 		switch {
 		case b.stopped:
 			b.deny(p, dependent, problem.Problem{Status: http.StatusFailedDependency, Detail: "another part has failed, and the batch was to end then"})
-		case b.spent.Load() || b.left.Load() <= 0:
+		case b.left.Load() <= 0:
 			b.deny(p, overflow, problem.Problem{Status: http.StatusInsufficientStorage, Detail: "the answers before this one are too large"})
 		case b.r.Context().Err() != nil:
 			b.deny(p, refused, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "the client has left"})
@@ -226,6 +229,9 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		b.log(p, value)
 	}
 	s.mu.Lock()
+	if answer.Status != 0 {
+		s.giveBack()
+	}
 	s.close()
 	s.mu.Unlock()
 	b.e.running.Add(-1) // before the envelope may be answered
@@ -290,6 +296,7 @@ func (b *run) expire(p *part) {
 		s.mu.Unlock()
 		return
 	}
+	s.giveBack()
 	s.close()
 	s.mu.Unlock()
 	if !p.safe() {
@@ -307,7 +314,7 @@ func (b *run) keep(p *part) bool {
 	out := rw.GetBuffer(int(frameSize) + len(p.sink.fields) + body + body/3)
 	out.B = appendAnswer(out.B, p)
 	// The body was reserved when it was written; encoding may have made it longer.
-	if more := int64(len(out.B)-body) - p.frame(); more > 0 && !b.reserve(more) {
+	if more := int64(len(out.B)-body) - p.frame(); more > 0 && !p.sink.reserve(more) {
 		out.Put()
 		return false
 	}
@@ -324,7 +331,6 @@ func (b *run) deny(p *part, what outcome, why problem.Problem) {
 		out.B = appendProblem(out.B[:0], p, why.Status, problem.Append(nil, why))
 	}
 	p.answer = out
-	p.sink.cookies = nil
 	b.e.counters.Here().parts[what].Add(1)
 	b.complete(p, why.Status)
 }

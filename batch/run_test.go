@@ -270,6 +270,24 @@ func (i *invalidated) Invalidate(part *http.Request, status int, h http.Header) 
 	i.told += fmt.Sprint(part.Method, " ", part.URL.Path, " ", status, " ", h.Get("Location"))
 }
 
+// R4: what a part writes is forgotten in the scopes around the envelope's, too.
+func TestR4_OuterScopes(t *testing.T) {
+	s, l := setup(t, batch.LoaderConfig[int, int]{})
+	outer := batch.WithScope(t.Context())
+	wantLoad(t, outer, l, 1)
+	wantLoad(t, outer, l, 1)
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for method, want := range map[string]int{"GET": 0, "PATCH": 1} {
+		before := s.count()
+		r := httptest.NewRequest("POST", "/$batch", strings.NewReader(one(`"method":"`+method+`","url":"a"`)))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(batch.WithScope(batch.WithScope(outer))))
+		if wantLoad(t, outer, l, 1); s.count()-before != want {
+			t.Errorf("%s: %d fetches, want %d", method, s.count()-before, want)
+		}
+	}
+}
+
 // R5: a part that a throttle outside refuses has its answer; others go on, and it does not run.
 func TestR5_Charged(t *testing.T) {
 	ran := 0

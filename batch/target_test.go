@@ -80,6 +80,38 @@ func TestP2_Targets(t *testing.T) {
 }
 
 // escapes are attempts to leave /v1.0/, to reach another host, or to say one thing and mean another.
+// P2: nothing that a handler could redirect to names another host.
+func TestP2_TwoSlashes(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(seen)
+	for _, u := range []string{
+		"/.//evil.test/x", "/a/..//evil.test/x", "http://service.test//evil.test/x", "/%2e//evil.test", ".//evil.test", "/%2fevil.test", "/%5cevil.test", "/%5Cevil.test",
+	} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 400 {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+	for _, u := range []string{"/a//b", "a//", "/a/%2f"} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 200 {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+}
+
+// R7: references to answers of other parts are found whatever the spelling; OData's own names are
+// paths, whatever a part is called.
+func TestR7_References(t *testing.T) {
+	h := newEndpoint(t, batch.Config{Path: "/v1.0/$batch"}).Handler(seen)
+	for u, want := range map[string]int{
+		"$1/x": 501, "$1": 501, "/$1/x": 501, "/v1.0/$1/x": 501, "http://service.test/v1.0/$1/x": 501, "%241/x": 501, "./$1/x": 501, "%2e/%24%31?a=b": 501,
+		"/v1%2e0/$1": 501, "a/../$1": 501, "$metadata": 200, "$metadata/x": 200, "/v1.0/$metadata": 200, "a/$1": 200, "$9": 200, "1": 200,
+	} {
+		body := fmt.Sprintf(`{"requests":[{"id":"1","method":"GET","url":"a"},{"id":"metadata","method":"GET","url":%q}]}`, u)
+		if a := answers(t, post(h, "/v1.0/$batch", body))[1]; a.Status != want {
+			t.Errorf("%s: %d %s, want %d", u, a.Status, a.Body, want)
+		}
+	}
+}
+
 func escapes() (all []string) {
 	ups := []string{"..", "%2e%2e", "%2E.", ".%2e", "..%2f", "%2e%2e%2f", "..%5c", "%2e%2e%5C", "..;", "...."}
 	for _, up := range ups {
