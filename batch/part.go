@@ -23,11 +23,15 @@ type part struct {
 	grouped     bool
 	conditional bool
 
+	flaw *flaw // found before it ran, and answered in its turn
+
 	// Guarded by run.mu.
 	waitsFor   int // answers
 	dependents []int
 	answered   bool
 	released   bool // its slot went to another part
+	lost       bool // it was answered with 504, and holds its slot
+	ended      bool // its handler has
 
 	sealed bool // its handler has ended; guarded by sink.mu
 
@@ -37,6 +41,13 @@ type part struct {
 	w      rw.Writer
 	sink   sink
 	answer *rw.Buffer // as it goes into the envelope
+}
+
+// A flaw is why a part does not run.
+type flaw struct {
+	what   outcome
+	status int
+	err    error
 }
 
 // A partContext is the context of a part: a task of the scope.
@@ -151,9 +162,10 @@ func (p *part) begin(timeout time.Duration) (cancel context.CancelFunc) {
 func (p *part) feed() {
 	b := p.run
 	b.mu.Lock()
-	if !p.released {
+	if !p.released && !p.ended {
 		p.released = true
 		b.slots--
+		b.found(p)
 		b.start()
 	}
 	b.mu.Unlock()

@@ -37,6 +37,7 @@ type run struct {
 	ready   []int      // parts that may run
 	pending int        // parts without an answer
 	slots   int        // parts that run and hold a place
+	lost    int        // places whose parts were answered with 504
 	stopped bool
 	done    chan struct{}
 }
@@ -97,6 +98,11 @@ func (b *run) run() {
 		what, status, err := p.prepare(from)
 		switch {
 		case p.answered: // what it depends on has a fault
+		case err != nil && b.stops: // those before it run before it stops the others
+			p.flaw = &flaw{what, status, err}
+			if p.waitsFor == 0 {
+				b.ready = append(b.ready, i)
+			}
 		case err != nil:
 			b.deny(p, what, problem.Problem{Status: status, Detail: err.Error()})
 		case p.waitsFor == 0:
@@ -151,12 +157,43 @@ func (b *run) take() *part {
 			b.deny(p, overflow, problem.Problem{Status: http.StatusInsufficientStorage, Detail: "the answers before this one are too large"})
 		case b.r.Context().Err() != nil:
 			b.deny(p, refused, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "the client has left"})
+		case p.flaw != nil:
+			b.deny(p, p.flaw.what, problem.Problem{Status: p.flaw.status, Detail: p.flaw.err.Error()})
 		default:
 			b.start()
 			b.mu.Unlock()
 			return p
 		}
 		b.mu.Unlock()
+		p.ctx.task.end(nil)
+	}
+}
+
+// found says that the place of p is not lost, or not any more. b.mu is held.
+func (b *run) found(p *part) {
+	if p.lost {
+		p.lost = false
+		b.lost--
+	}
+}
+
+// giveUp answers the parts that may run if none ever will: handlers that took too long hold all
+// places. b.mu is held; the tasks of those that are returned end when it is not.
+func (b *run) giveUp() (stuck []*part) {
+	if b.lost < b.e.cfg.Concurrency {
+		return nil
+	}
+	for len(b.ready) > 0 {
+		p := &b.env.parts[b.ready[0]]
+		b.ready = b.ready[1:]
+		b.deny(p, refused, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "parts that took too long are still running"})
+		stuck = append(stuck, p)
+	}
+	return stuck
+}
+
+func endAll(parts []*part) {
+	for _, p := range parts {
 		p.ctx.task.end(nil)
 	}
 }
@@ -236,6 +273,8 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 	s.mu.Unlock()
 	b.e.running.Add(-1) // before the envelope may be answered
 	b.mu.Lock()
+	p.ended = true
+	b.found(p)
 	if !late {
 		if answer.Status != 0 {
 			b.deny(p, what, answer)
@@ -248,8 +287,10 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		b.slots++
 		goOn = true
 	}
+	stuck := b.giveUp()
 	b.mu.Unlock()
 	p.ctx.task.end(nil)
+	endAll(stuck)
 	return goOn
 }
 
@@ -304,8 +345,14 @@ func (b *run) expire(p *part) {
 	}
 	b.mu.Lock()
 	b.deny(p, timedOut, problem.Problem{Status: http.StatusGatewayTimeout, Detail: "the part took too long"})
+	if !p.released && !p.ended {
+		p.lost = true
+		b.lost++
+	}
+	stuck := b.giveUp()
 	b.start()
 	b.mu.Unlock()
+	endAll(stuck)
 }
 
 // keep makes what the handler said the answer of p. False: there is no room for it.
