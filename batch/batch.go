@@ -39,6 +39,7 @@ type state uint8
 
 const (
 	open   state = iota
+	filled       // takes no more keys, and nobody waits for one of them yet
 	ripe         // leaves when no key joins while others run
 	held         // the same, behind the gate
 	queued       // full, behind MaxConcurrent
@@ -81,6 +82,25 @@ func (b *batch[K, V]) add(key K) *entry[K, V] {
 	b.size++
 	b.live++
 	return &b.chunks[last][len(b.chunks[last])-1]
+}
+
+// fill says that b, for which nobody waits, takes no more keys. set.mu is held.
+func (b *batch[K, V]) fill() {
+	s := b.set
+	b.state, s.open = filled, nil
+	if s.scope != nil {
+		s.filled = append(s.filled, b)
+	}
+}
+
+// letGo makes b, of callers without a scope who may never ask for it, something that nothing but they
+// refers to: then it is garbage when they are gone. set.mu is held.
+func (b *batch[K, V]) letGo() {
+	if b.state == filled && b.set.scope == nil {
+		for e := range b.entries() {
+			b.set.remove(e)
+		}
+	}
 }
 
 // entries yields those that somebody wants or wanted when it left.

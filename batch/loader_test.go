@@ -384,6 +384,114 @@ func TestL7_NoAnswerIsOlderThanItsQuestion(t *testing.T) {
 	}
 }
 
+// L8: what was deferred, however much of it, starts nothing; it goes along in its scope, and by itself
+// when somebody waits for one of its keys.
+func TestL8_FullOfDeferred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, ctx := range map[string]context.Context{"unscoped": t.Context(), "scope": batch.WithScope(t.Context())} {
+			s, l := setup(t, batch.LoaderConfig[int, int]{MaxKeys: 2})
+			var all []func() (int, error)
+			for k := range 7 {
+				all = append(all, l.Defer(ctx, k))
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if s.count() != 0 {
+				t.Errorf("%s: fetched %s, and nobody waits", name, s.seen())
+			}
+			if v, err := all[3](); v != 30 || err != nil {
+				t.Errorf("%s: %d, %v", name, v, err)
+			}
+			synctest.Wait()
+			want := 1
+			if name == "scope" {
+				want = 3 // what nobody waits for goes along, if it is full
+			}
+			time.Sleep(time.Minute)
+			if s.count() != want || name == "unscoped" && s.seen() != "[[2 3]]" {
+				t.Errorf("%s: fetched %s", name, s.seen())
+			}
+			for k, f := range all {
+				if v, err := f(); v != 10*k || err != nil {
+					t.Errorf("%s: key %d: %d, %v", name, k, v, err)
+				}
+			}
+			if s.count() != 4 {
+				t.Errorf("%s: fetched %s", name, s.seen())
+			}
+		}
+	})
+}
+
+// L8: without a scope what was deferred and never asked for is garbage.
+func TestL8_NeverAskedFor(t *testing.T) {
+	s := &source{}
+	l := newLoader(t, batch.LoaderConfig[int, [1024]byte]{MaxKeys: 10, Fetch: func(ctx context.Context, keys []int) (map[int][1024]byte, error) {
+		_, err := s.Fetch(ctx, keys)
+		return nil, err
+	}})
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for k := range 20_000 {
+		l.Defer(context.Background(), k)
+	}
+	if grown := heap() - before; grown > 5<<20 || s.count() > 0 {
+		t.Errorf("%d bytes are kept, %d fetches", grown, s.count())
+	}
+	runtime.KeepAlive(l)
+}
+
+// L8, L10: what was deferred by somebody whose context has ended is given up, before departure and in
+// flight.
+func TestL8_DeferredAndGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, ctx := range map[string]context.Context{"unscoped": t.Context(), "scope": batch.WithScope(t.Context())} {
+			s, l := setup(t, batch.LoaderConfig[int, int]{})
+			why := errors.New("gone")
+			some, leave := context.WithCancelCause(ctx)
+			gone := l.Defer(some, 1)
+			leave(why)
+			synctest.Wait()
+			wantLoad(t, ctx, l, 2)
+			if got := s.seen(); got != "[[2]]" {
+				t.Errorf("%s: fetched %s", name, got)
+			}
+			if _, err := gone(); err != why {
+				t.Errorf("%s: %v", name, err)
+			}
+			if n := l.Stats().Keys["left"]; n != 1 {
+				t.Errorf("%s: %d have left", name, n)
+			}
+			// In flight: the one who waited leaves first, then the one who did not.
+			ended := make(chan struct{})
+			s.fetch = func(ctx context.Context, _ []int) (map[int]int, error) {
+				<-ctx.Done()
+				close(ended)
+				return nil, ctx.Err()
+			}
+			one, leaveOne := context.WithCancel(ctx)
+			two, leaveTwo := context.WithCancel(ctx)
+			l.Defer(one, 3)
+			go func() { _, _ = l.Load(two, 4) }()
+			synctest.Wait()
+			leaveTwo()
+			synctest.Wait()
+			select {
+			case <-ended:
+				t.Errorf("%s: ended, and somebody may still ask", name)
+			default:
+			}
+			leaveOne()
+			<-ended
+		}
+	})
+}
+
 // L8: a key that nobody waits for starts nothing, and goes along.
 func TestL8_Defer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

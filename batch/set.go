@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,7 @@ type set[K comparable, V any] struct {
 	entries    map[K]*entry[K, V]
 	most       int            // entries there have been at a time
 	open       *batch[K, V]   // takes new keys
+	filled     []*batch[K, V] // of a scope: somebody may wait for them
 	full       []*batch[K, V] // wait for MaxConcurrent
 	flying     int            // fetches, of which
 	deserted   int            // nobody waits for any more: MaxConcurrent counts them, the gate does not
@@ -133,14 +135,22 @@ func (s *set[K, V]) join(ctx context.Context, t *task, key K, call uint64) *entr
 	b.callers++
 	b.ctx.admit(ctx)
 	if isNew && b.live == s.l.cfg.MaxKeys {
-		s.close(b)
+		if b.state == open && b.wanted == 0 {
+			b.fill()
+		} else {
+			s.close(b)
+		}
 	}
 	return e
 }
 
 // close lets a full batch go, as soon as MaxConcurrent allows.
 func (s *set[K, V]) close(b *batch[K, V]) {
-	s.open = nil
+	if b.state == filled {
+		s.filled = slices.DeleteFunc(s.filled, func(other *batch[K, V]) bool { return other == b })
+	} else {
+		s.open = nil
+	}
 	b.stop()
 	b.reason = fullBatch
 	if !b.urgent && s.flying >= s.l.cfg.MaxConcurrent {
@@ -150,6 +160,13 @@ func (s *set[K, V]) close(b *batch[K, V]) {
 	}
 	s.depart(b)
 	go s.fly(b)
+}
+
+// closeFilled lets what was only deferred go along. s.mu is held.
+func (s *set[K, V]) closeFilled() {
+	for len(s.filled) > 0 {
+		s.close(s.filled[0])
+	}
 }
 
 // want says that a caller of e with the task t is about to wait. s.mu is held.
@@ -163,6 +180,9 @@ func (s *set[K, V]) want(e *entry[K, V], t *task) {
 	// one who has to end there may wait for it.
 	b.urgent = b.urgent || t != nil && t.node != nil
 	switch {
+	case b.state == filled:
+		s.close(b)
+		s.closeFilled()
 	case b.urgent && (b.state >= held || !t.counted):
 		b.hurry()
 	case b.state != open:
@@ -187,6 +207,7 @@ func (s *set[K, V]) quiet() {
 	if b := s.open; b != nil && b.state == open && b.callers > 0 {
 		b.ripen(quietBatch)
 	}
+	s.closeFilled()
 }
 
 // await waits for e. It is called with s.mu held, and lets it go.
@@ -241,10 +262,15 @@ func (s *set[K, V]) await(ctx context.Context, t *task, e *entry[K, V]) (v V, er
 
 // drop takes a caller who waited away from e. s.mu is held.
 func (s *set[K, V]) drop(e *entry[K, V]) {
+	e.b.wanted--
+	s.leave(e)
+}
+
+// leave takes a caller away from e, who did not wait. s.mu is held.
+func (s *set[K, V]) leave(e *entry[K, V]) {
 	b := e.b
 	e.callers--
 	b.callers--
-	b.wanted--
 	if b.state < flying {
 		if e.callers == 0 {
 			e.gone = true
@@ -270,6 +296,15 @@ func (s *set[K, V]) drop(e *entry[K, V]) {
 // gateOpen reports whether a batch that is not full may leave. s.mu is held.
 func (s *set[K, V]) gateOpen() bool {
 	return s.flying-s.deserted < gate && s.flying < s.l.cfg.MaxConcurrent
+}
+
+// abandon is called when a caller's context has ended who did not wait.
+func (s *set[K, V]) abandon(e *entry[K, V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.b.state != landed {
+		s.leave(e)
+	}
 }
 
 // lift lets the processor go to others until no key joins any more; then b leaves, if the gate
