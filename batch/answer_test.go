@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -348,6 +349,25 @@ func TestA4_Cookies(t *testing.T) {
 		if a.Headers["Set-Cookie"] != "" {
 			t.Errorf("%v", a.Headers)
 		}
+	}
+}
+
+// A2, A4: fields that a handler has written into the map under other names are those all the same.
+func TestA2_CanonicalNames(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["set-cookie"] = []string{"s=1"}
+		w.Header()["content-length"] = []string{"2"}
+		w.Header()["x-a"] = []string{"1"}
+		w.Header()["X-A"] = []string{"0"}
+		w.Header()["connection"] = []string{"x-b"}
+		w.Header()["x-b"] = []string{"1"}
+		w.Header()["content-type"] = []string{"text/x"}
+		_, _ = w.Write([]byte("ok"))
+	}))
+	w := post(h, "/$batch", get("/"))
+	want := map[string]string{"X-A": "0, 1", "Content-Type": "text/x"}
+	if a := answers(t, w)[0]; !maps.Equal(a.Headers, want) || w.Header().Get("Set-Cookie") != "s=1" || string(a.Body) != `"ok"` {
+		t.Errorf("%v %v %s", a.Headers, w.Header(), a.Body)
 	}
 }
 

@@ -218,6 +218,7 @@ func (e *Endpoint) header(p *part, from legacy, host string) (http.Header, error
 			if !e.allows[name] {
 				return nil, fmt.Errorf("headers: %s must not be set in a part", name)
 			}
+			p.overridden = p.overridden || n == steering && name != "Range"
 		}
 		lines = append(lines, strings.Trim(f.value, " \t"))
 		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]

@@ -22,6 +22,7 @@ type part struct {
 	group       string
 	grouped     bool
 	conditional bool
+	overridden  bool // the handler may run another method or path than is said
 
 	flaw *flaw // found before it ran, and answered in its turn
 
@@ -83,11 +84,11 @@ func Part(ctx context.Context) (id string, index int, ok bool) {
 	return strings.Clone(p.id), p.index, true
 }
 
-// safe reports whether a method changes nothing (RFC 9110 section 9.2.1).
+// safe reports whether p changes nothing by its method (RFC 9110 section 9.2.1).
 func (p *part) safe() bool {
 	switch p.method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return true
+		return !p.overridden
 	}
 	return false
 }

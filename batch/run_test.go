@@ -308,6 +308,47 @@ func TestR4_OuterScopes(t *testing.T) {
 	}
 }
 
+// R4, P7: a GET that is allowed to be another method is taken for one that writes.
+func TestR4_AllowedOverrides(t *testing.T) {
+	_, l := setup(t, batch.LoaderConfig[int, int]{})
+	h := newEndpoint(t, batch.Config{Concurrency: 1, AllowHeaders: []string{"X-HTTP-Method-Override", "Range"}}).Handler(loads(l))
+	for field, want := range map[string]uint64{"X-HTTP-Method-Override": 2, "Range": 1} {
+		before := l.Stats().Loads["fetched"]
+		post(h, "/$batch", `{"requests":[{"id":"1","method":"GET","url":"1","headers":{"`+field+`":"DELETE"}},{"id":"2","method":"GET","url":"1","dependsOn":["1"]}]}`)
+		if n := l.Stats().Loads["fetched"] - before; n != want {
+			t.Errorf("%s: fetched %d times, want %d", field, n, want)
+		}
+	}
+}
+
+// R4: a part that writes and takes too long has maybe written when it is answered; one that a
+// throttle refused has not.
+func TestR4_LateAndRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := setup(t, batch.LoaderConfig[int, int]{})
+		ctx := batch.WithScope(t.Context())
+		wantLoad(t, ctx, l, 1)
+		h := newEndpoint(t, batch.Config{PartTimeout: time.Second}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) }))
+		serve := func(w http.ResponseWriter) {
+			r := httptest.NewRequest("POST", "/$batch", strings.NewReader(one(`"method":"PUT","url":"a"`)))
+			r.Header.Set("Content-Type", "application/json")
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}
+		serve(&charger{ResponseRecorder: httptest.NewRecorder()})
+		wantLoad(t, ctx, l, 1)
+		if n := l.Stats().Loads["fetched"]; n != 1 {
+			t.Errorf("refused: fetched %d times, want 1", n)
+		}
+		serve(httptest.NewRecorder())
+		wantLoad(t, ctx, l, 1)
+		if n := l.Stats().Loads["fetched"]; n != 2 {
+			t.Errorf("late: fetched %d times, want 2", n)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+	})
+}
+
 // R5: a part that a throttle outside refuses has its answer; others go on, and it does not run.
 func TestR5_Charged(t *testing.T) {
 	ran := 0

@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"maps"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,7 +72,7 @@ func (s *sink) settle(status int) {
 		return
 	}
 	s.status, s.length = status, -1
-	h := s.Header()
+	h := canonical(s.Header())
 	head := s.p.method == http.MethodHead
 	var few [24]string
 	names := few[:0]
@@ -136,6 +138,24 @@ func sizeOfCookies(lines []string) (n int64) {
 		n += int64(len("Set-Cookie: \r\n") + len(line))
 	}
 	return n
+}
+
+// canonical returns h with the names that clients look for: a handler may have written others into
+// the map.
+func canonical(h http.Header) http.Header {
+	is := true
+	for name := range h {
+		is = is && textproto.CanonicalMIMEHeaderKey(name) == name
+	}
+	if is {
+		return h
+	}
+	out := make(http.Header, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		out[key] = append(out[key], h[name]...)
+	}
+	return out
 }
 
 func hopByHop(name string) bool {

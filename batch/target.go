@@ -199,10 +199,11 @@ func isBelow(base, path string) bool {
 
 // method checks and returns the method of a part.
 func method(m string, hasBody bool) (string, error) {
+	if !isToken(m) { // before upper-casing: that makes letters of ASCII of some others
+		return "", errors.New("is no token")
+	}
 	m = strings.ToUpper(m)
 	switch {
-	case !isToken(m):
-		return "", errors.New("is no token")
 	case m == http.MethodConnect || m == http.MethodTrace:
 		return "", errors.New("must not be CONNECT or TRACE")
 	case hasBody && (m == http.MethodGet || m == http.MethodHead):

@@ -19,7 +19,7 @@ func TestP1_Methods(t *testing.T) {
 	h := newEndpoint(t, batch.Config{}).Handler(seen)
 	for method, want := range map[string]string{
 		"get": "GET", "Post": "POST", "PURGE": "PURGE", "query": "QUERY", "delete": "DELETE",
-		"CONNECT": "", "trace": "", "G T": "", "GET\\r\\nX: y": "", "ﬀ": "",
+		"CONNECT": "", "trace": "", "G T": "", "GET\\r\\nX: y": "", "ﬀ": "", "poſt": "",
 	} {
 		a := answers(t, post(h, "/$batch", one(`"method":"`+method+`","url":"/a"`)))[0]
 		if want == "" {
