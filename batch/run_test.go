@@ -290,6 +290,20 @@ func (i *invalidated) Invalidate(part *http.Request, status int, h http.Header) 
 	i.told += fmt.Sprint(part.Method, " ", part.URL.Path, " ", status, " ", h.Get("Location"))
 }
 
+// R3: a part that waits in a scope of its own gives its place away, too.
+func TestR3_InnerScopesGivePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		s.delay = time.Second
+		h := newEndpoint(t, batch.Config{Concurrency: 1}).Handler(batch.Scoped(batch.Scoped(loads(l))))
+		start := time.Now()
+		answers(t, post(h, "/$batch", get(urls(5, "/%d")...)))
+		if took := time.Since(start); took > 1100*time.Millisecond || s.count() != 5 {
+			t.Errorf("%v for %d fetches side by side", took, s.count())
+		}
+	})
+}
+
 // R4: what a part writes is forgotten in the scopes around the envelope's, too.
 func TestR4_OuterScopes(t *testing.T) {
 	s, l := setup(t, batch.LoaderConfig[int, int]{})

@@ -80,6 +80,16 @@ func TestP2_Targets(t *testing.T) {
 }
 
 // escapes are attempts to leave /v1.0/, to reach another host, or to say one thing and mean another.
+// P2: fragments are not for servers.
+func TestP2_Fragments(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(seen)
+	for _, u := range []string{"/a#b", "a?b#c", "#", "http://service.test/a#b"} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 400 || !strings.Contains(string(a.Body), "fragment") {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+}
+
 // P2: nothing that a handler could redirect to names another host.
 func TestP2_TwoSlashes(t *testing.T) {
 	h := newEndpoint(t, batch.Config{}).Handler(seen)
