@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -350,13 +352,67 @@ func TestA4_Cookies(t *testing.T) {
 	}
 }
 
+// A2, A4: fields that a handler has written into the map under other names are those all the same.
+func TestA2_CanonicalNames(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["set-cookie"] = []string{"s=1"}
+		w.Header()["content-length"] = []string{"2"}
+		w.Header()["x-a"] = []string{"1"}
+		w.Header()["X-A"] = []string{"0"}
+		w.Header()["connection"] = []string{"x-b"}
+		w.Header()["x-b"] = []string{"1"}
+		w.Header()["content-type"] = []string{"text/x"}
+		_, _ = w.Write([]byte("ok"))
+	}))
+	w := post(h, "/$batch", get("/"))
+	want := map[string]string{"X-A": "0, 1", "Content-Type": "text/x"}
+	if a := answers(t, w)[0]; !maps.Equal(a.Headers, want) || w.Header().Get("Set-Cookie") != "s=1" || string(a.Body) != `"ok"` {
+		t.Errorf("%v %v %s", a.Headers, w.Header(), a.Body)
+	}
+}
+
+// A4: what a handler wanted to set before it failed is not set.
+func TestA4_NoCookiesOfDeniedParts(t *testing.T) {
+	h := newEndpoint(t, batch.Config{Logger: slog.New(slog.DiscardHandler)}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "a=1")
+		_, _ = w.Write([]byte("x"))
+		panic("boom")
+	}))
+	if w := post(h, "/$batch", get("/")); answers(t, w)[0].Status != 500 || w.Header()["Set-Cookie"] != nil {
+		t.Errorf("%v %s", w.Header(), w.Body)
+	}
+}
+
+// A6: what a part that failed has taken is there for those that run beside it, whatever came first.
+func TestA6_RoomIsGivenBack(t *testing.T) {
+	failed := make(chan struct{})
+	h := newEndpoint(t, batch.Config{MaxResponseBytes: 64 << 10}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/big" {
+			for range 100 {
+				_, _ = w.Write(make([]byte, 1000))
+			}
+			close(failed)
+			return
+		}
+		<-failed
+		_, _ = w.Write(make([]byte, 40<<10))
+	}))
+	got := answers(t, post(h, "/$batch", get("/big", "/small")))
+	if got[0].Status != 507 || got[1].Status != 200 {
+		t.Errorf("%d %d %s", got[0].Status, got[1].Status, got[1].Body[:min(100, len(got[1].Body))])
+	}
+}
+
 // A6: the answers together have MaxResponseBytes; who goes beyond is told so, and that it ran.
 func TestA6_MaxResponseBytes(t *testing.T) {
 	const most = 8000
 	ran := 0
 	h := newEndpoint(t, batch.Config{MaxResponseBytes: most, Concurrency: 1}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ran++
-		n := map[string]int{"/small": 100, "/big": 20_000, "/fields": 1}[r.URL.Path]
+		n := map[string]int{"/small": 100, "/big": 20_000, "/fields": 1, "/cookies": 1, "/rest": most - 3*390}[r.URL.Path] // 390: a frame
+		if r.URL.Path == "/cookies" {
+			w.Header().Set("Set-Cookie", "a="+strings.Repeat("c", 20_000))
+		}
 		if r.URL.Path == "/fields" {
 			w.Header().Set("X-Long", strings.Repeat("f", 20_000))
 		}
@@ -366,19 +422,24 @@ func TestA6_MaxResponseBytes(t *testing.T) {
 			}
 		}
 	}))
-	for _, big := range []string{"/big", "/fields"} {
+	for _, big := range []string{"/big", "/fields", "/cookies"} {
 		ran = 0
 		rec := post(h, "/$batch", get("/small", big, "/small"))
 		if rec.Body.Len() > most {
 			t.Errorf("%d bytes, more than %d", rec.Body.Len(), most)
 		}
 		got := answers(t, rec)
-		if got[0].Status != 200 || got[1].Status != 507 || got[2].Status != 507 || ran != 2 {
+		if got[0].Status != 200 || got[1].Status != 507 || got[2].Status != 200 || ran != 3 { // what did not fit harms no neighbour
 			t.Errorf("%s: %d ran: %s", big, ran, rec.Body)
 		}
-		if !strings.Contains(string(got[1].Body), `"ran":true`) || strings.Contains(string(got[2].Body), "ran") {
-			t.Errorf("%s: %s", big, rec.Body)
+		if !strings.Contains(string(got[1].Body), `"ran":true`) || rec.Header()["Set-Cookie"] != nil {
+			t.Errorf("%s: %v %s", big, rec.Header(), rec.Body)
 		}
+	}
+	ran = 0
+	got := answers(t, post(h, "/$batch", get("/rest", "/small", "/small")))
+	if got[0].Status != 200 || got[1].Status != 507 || got[2].Status != 507 || ran != 1 || strings.Contains(string(got[1].Body), "ran") {
+		t.Errorf("no room is left: %d ran: %v", ran, got)
 	}
 	// Error answers count, too, and the envelope closes even if nothing fits.
 	h = newEndpoint(t, batch.Config{MaxResponseBytes: 1}).Handler(http.NotFoundHandler())

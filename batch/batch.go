@@ -15,16 +15,18 @@ type batch[K comparable, V any] struct {
 	opened time.Time
 
 	// Guarded by set.mu.
-	state   state
-	reason  reason
-	timer   *time.Timer // until MaxWait is over; nil: nobody is waited for
-	size    int         // entries, of which
-	live    int         // somebody still wants
-	callers int         // of all entries, with those who deferred
-	wanted  int         // callers who wait
-	urgent  bool        // a Fetch waits for it
-	tasks   []*task     // of these: they run again when it lands
-	chunks  [][]entry[K, V]
+	state    state
+	reason   reason
+	timer    *time.Timer // until MaxWait is over; nil: nobody is waited for
+	size     int         // entries, of which
+	live     int         // somebody still wants
+	callers  int         // of all entries, with those who deferred
+	wanted   int         // callers who wait
+	urgent   bool        // a Fetch waits for it
+	deserted bool        // all callers left while it flew
+	overdue  bool        // it has been held for MaxWait: the gate does not count
+	tasks    []*task     // of these: they run again when it lands
+	chunks   [][]entry[K, V]
 
 	// A lonely load needs no more than these.
 	one    [1]entry[K, V]
@@ -37,6 +39,7 @@ type state uint8
 
 const (
 	open   state = iota
+	filled       // takes no more keys, and nobody waits for one of them yet
 	ripe         // leaves when no key joins while others run
 	held         // the same, behind the gate
 	queued       // full, behind MaxConcurrent
@@ -81,6 +84,25 @@ func (b *batch[K, V]) add(key K) *entry[K, V] {
 	return &b.chunks[last][len(b.chunks[last])-1]
 }
 
+// fill says that b, for which nobody waits, takes no more keys. set.mu is held.
+func (b *batch[K, V]) fill() {
+	s := b.set
+	b.state, s.open = filled, nil
+	if s.scope != nil {
+		s.filled = append(s.filled, b)
+	}
+}
+
+// letGo makes b, of callers without a scope who may never ask for it, something that nothing but they
+// refers to: then it is garbage when they are gone. set.mu is held.
+func (b *batch[K, V]) letGo() {
+	if b.state == filled && b.set.scope == nil {
+		for e := range b.entries() {
+			b.set.remove(e)
+		}
+	}
+}
+
 // entries yields those that somebody wants or wanted when it left.
 func (b *batch[K, V]) entries() iter.Seq[*entry[K, V]] {
 	return func(yield func(*entry[K, V]) bool) {
@@ -120,6 +142,30 @@ func (b *batch[K, V]) late() {
 		b.ripen(waitedBatch)
 	}
 	b.set.mu.Unlock()
+}
+
+// hold keeps b behind the gate until a fetch ends, or MaxWait is over: a source may hang. set.mu is
+// held.
+func (b *batch[K, V]) hold() {
+	b.state = held
+	wait := b.set.l.cfg.MaxWait
+	if wait < 0 { // that is about tasks
+		wait = defaultMaxWait
+	}
+	b.timer = time.AfterFunc(wait, b.expire)
+}
+
+// expire is called when b has been held for MaxWait.
+func (b *batch[K, V]) expire() {
+	s := b.set
+	s.mu.Lock()
+	var next *batch[K, V]
+	if b.state == held {
+		b.overdue = true
+		next = s.next()
+	}
+	s.mu.Unlock()
+	s.fly(next)
 }
 
 // hurry lets b leave at once, whatever it would wait for. set.mu is held.

@@ -13,7 +13,7 @@ import (
 
 // Config of an Endpoint. The zero value answers POST /$batch.
 type Config struct {
-	// Path is where a POST is a batch; clean and absolute. Its directory is the base that the URLs
+	// Path is where a POST is a batch; clean, absolute, and without what would have to be escaped. Its directory is the base that the URLs
 	// of parts are relative to and cannot leave. "": "/$batch".
 	Path string
 
@@ -40,7 +40,8 @@ type Config struct {
 	AllowHeaders []string
 
 	// DropHeaders are fields of the envelope that parts do not inherit, besides those about its own
-	// content, conditions and connection.
+	// content, conditions and connection. Parts must not set them either, AllowHeaders excepted: name
+	// here, too, what your proxy says about who is calling.
 	DropHeaders []string
 
 	// Logger gets panics of parts with their stack. nil: slog.Default().
@@ -64,8 +65,8 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Path == "" {
 		cfg.Path = defaultPath
 	}
-	if !strings.HasPrefix(cfg.Path, "/") || path.Clean(cfg.Path) != cfg.Path || cfg.Path == "/" {
-		bad("Path", fmt.Sprintf("%q", cfg.Path), `must be a clean absolute path, such as "/v1.0/$batch"`)
+	if !isPlainPath(cfg.Path) || !strings.HasPrefix(cfg.Path, "/") || path.Clean(cfg.Path) != cfg.Path || cfg.Path == "/" {
+		bad("Path", fmt.Sprintf("%q", cfg.Path), `must be a clean absolute path without escapes, such as "/v1.0/$batch"`)
 	}
 	if cfg.MaxParts < 0 {
 		bad("MaxParts", cfg.MaxParts, "must be at least 1 (0 means 100)")
@@ -135,6 +136,18 @@ func New(cfg Config) (*Endpoint, error) {
 		allows: names(cfg.AllowHeaders),
 		drops:  names(cfg.DropHeaders),
 	}, nil
+}
+
+// isPlainPath reports whether a path is the same escaped (RFC 3986 section 3.3): another one would have
+// two spellings, one in what is below it.
+func isPlainPath(path string) bool {
+	for i := range len(path) {
+		c := path[i]
+		if !(c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("/-._~!$&'()*+,;=:@", c) >= 0) {
+			return false
+		}
+	}
+	return true
 }
 
 func names(list []string) map[string]bool {

@@ -100,7 +100,7 @@ func TestNew_SaysWhatIsWrong(t *testing.T) {
 		Path: "x/", MaxParts: -3, MaxBytes: -1, MaxResponseBytes: -1, Concurrency: -1, PartTimeout: -1,
 		AllowHeaders: []string{"Transfer-Encoding", "Authorization", "a b"}, DropHeaders: []string{":"},
 	})
-	want := `batch: Path is "x/": must be a clean absolute path, such as "/v1.0/$batch"
+	want := `batch: Path is "x/": must be a clean absolute path without escapes, such as "/v1.0/$batch"
 batch: MaxParts is -3: must be at least 1 (0 means 100)
 batch: MaxBytes is -1: must be at least 1 (0 means 1 MiB)
 batch: MaxResponseBytes is -1: must be at least 1 (0 means 8 MiB)
@@ -111,6 +111,25 @@ batch: AllowHeaders is "a b": must be a field name
 batch: DropHeaders is ":": must be a field name`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestNew_RefusesPathsThatNeedEscapes(t *testing.T) {
+	for _, p := range []string{"/50%/$batch", "/a b/$batch", "/a%2fb/$batch", "/ü/$batch", "/a?b/$batch", "/a/../$batch", "/a//$batch", "/a/", "/"} {
+		if _, err := batch.New(batch.Config{Path: p}); err == nil {
+			t.Errorf("%s is taken", p)
+		}
+	}
+	for _, p := range []string{"/$batch", "/v1.0/$batch", "/a:b/c,d;e=(f)/batch", "/~a/b'c"} {
+		e, err := batch.New(batch.Config{Path: p})
+		if err != nil {
+			t.Errorf("%s: %v", p, err)
+			continue
+		}
+		base := p[:strings.LastIndexByte(p, '/')+1]
+		if r := sawBy(t, answers(t, post(e.Handler(seen), p, get("me")))[0]); r.Path != base+"me" || r.URI != base+"me" {
+			t.Errorf("%s: %s %s", p, r.Path, r.URI)
+		}
 	}
 }
 

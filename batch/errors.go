@@ -20,7 +20,8 @@ var (
 )
 
 // Errors says which keys failed, and why. A Fetch returns it, alone or wrapped, to fail those keys
-// only; LoadAll returns it.
+// only; LoadAll returns it. Joined with other errors, or with a key that Fetch was not asked for (it is
+// another loader's then), it fails the whole batch.
 type Errors[K comparable] map[K]error
 
 // shownErrors is how many errors stand in the text of an Errors.
@@ -49,6 +50,25 @@ func (e Errors[K]) Unwrap() []error {
 		errs[i] = one.err
 	}
 	return errs
+}
+
+// perKey returns the Errors[K] that err is or wraps; nil: none. Of errors that are joined the others
+// must not be lost.
+func perKey[K comparable](err error) Errors[K] {
+	for err != nil {
+		if some, is := err.(Errors[K]); is {
+			if some == nil {
+				some = Errors[K]{} // no key has failed
+			}
+			return some
+		}
+		wrapper, is := err.(interface{ Unwrap() error })
+		if !is {
+			return nil
+		}
+		err = wrapper.Unwrap()
+	}
+	return nil
 }
 
 type keyError struct {

@@ -1,7 +1,6 @@
 package batch
 
 import (
-	"errors"
 	"runtime/debug"
 	"time"
 )
@@ -40,10 +39,7 @@ func (s *set[K, V]) fetch(b *batch[K, V]) (next *batch[K, V]) {
 		}
 	}()
 	values, err := l.cfg.Fetch(&b.ctx, keys)
-	var some Errors[K]
-	if err != nil && errors.As(err, &some) { // an error of the user's can panic here, too
-		err = nil
-	}
+	some := perKey[K](err) // an error of the user's can panic here, too
 	returned = true
 	l.flown(now)
 	return s.land(b, values, some, err)
@@ -57,6 +53,9 @@ func (l *Loader[K, V]) flown(since time.Time) {
 // land delivers, and returns the batch that goes next.
 func (s *set[K, V]) land(b *batch[K, V], values map[K]V, some Errors[K], err error) (next *batch[K, V]) {
 	b.ctx.end()
+	if some != nil && b.names(some) {
+		err = nil
+	}
 	var found, missing, failed, unasked int
 	unasked = len(values)
 	s.mu.Lock()
@@ -89,6 +88,9 @@ func (s *set[K, V]) land(b *batch[K, V], values map[K]V, some Errors[K], err err
 	b.tasks = nil
 	b.state = landed
 	s.flying--
+	if b.deserted {
+		s.deserted--
+	}
 	next = s.next()
 	deserted := b.callers == 0
 	s.mu.Unlock()
@@ -112,6 +114,18 @@ func (s *set[K, V]) land(b *batch[K, V], values map[K]V, some Errors[K], err err
 func isPanic(err error) bool {
 	_, is := err.(*PanicError)
 	return is
+}
+
+// names reports whether b has all keys of some. One that it has not shows that the errors are not of
+// this fetch, but those of another loader that it has used.
+func (b *batch[K, V]) names(some Errors[K]) bool {
+	n := 0
+	for e := range b.entries() {
+		if _, has := some[e.key]; has {
+			n++
+		}
+	}
+	return n == len(some)
 }
 
 // remember keeps the answer of e for the scope, if it is one: a value, or that there is none.

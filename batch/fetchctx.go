@@ -2,7 +2,6 @@ package batch
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -149,57 +148,4 @@ func (c *fetchContext) Value(key any) any {
 		return nil
 	}
 	return c.values.Value(key)
-}
-
-// A node is a fetch in the graph of who waits for whom.
-type node struct {
-	mu    sync.Mutex
-	waits []*node
-}
-
-// waitFor notes that a load inside of n's fetch waits for m. False: m waits for n already, and
-// both would wait for ever. Each edge is there before the search, so of two that close a
-// circle at the same time one at least sees it.
-func (n *node) waitFor(m *node) bool {
-	n.mu.Lock()
-	n.waits = append(n.waits, m)
-	n.mu.Unlock()
-	if m.reaches(n, nil) {
-		n.waited(m)
-		return false
-	}
-	return true
-}
-
-// reaches reports whether n is goal or waits for it, by way of others that are not in seen.
-func (n *node) reaches(goal *node, seen []*node) bool {
-	if n == goal {
-		return true
-	}
-	if slices.Contains(seen, n) {
-		return false
-	}
-	seen = append(seen, n)
-	n.mu.Lock()
-	waits := slices.Clone(n.waits)
-	n.mu.Unlock()
-	for _, m := range waits {
-		if m.reaches(goal, seen) {
-			return true
-		}
-	}
-	return false
-}
-
-// waited takes one edge away.
-func (n *node) waited(m *node) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for i, other := range n.waits {
-		if other == m {
-			n.waits[i] = n.waits[len(n.waits)-1]
-			n.waits = n.waits[:len(n.waits)-1]
-			return
-		}
-	}
 }

@@ -33,10 +33,15 @@ func natureOf(name string) nature {
 		return structural
 	case "Idempotency-Key":
 		return own
-	case "Authorization", "Cookie", "Forwarded", "X-Real-Ip", "Origin", "From", "Max-Forwards",
-		"X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip", "Cf-Connecting-Ip", "Fastly-Client-Ip":
+	case "Authorization", "Cookie", "Forwarded", "Origin", "From", "Max-Forwards":
 		return forbidden
-	case "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url":
+	case "X-Forwarded", "X-Real-Ip", "X-Proxyuser-Ip", "Client-Ip", "X-Client-Ip", "X-Cluster-Client-Ip", "True-Client-Ip",
+		"Fastly-Client-Ip", "Fly-Client-Ip", "X-Host", "X-Http-Host-Override": // where it came from, and to
+		return forbidden
+	case "X-Client-Dn", "X-Client-Verify", "X-Arr-Clientcert", "X-User", "X-User-Id", "X-Username": // who, as proxies say it
+		return forbidden
+	case "X-Http-Method", "X-Http-Method-Override", "X-Method-Override", "X-Original-Url", "X-Original-Uri",
+		"X-Original-Method", "X-Rewrite-Url":
 		return steering
 	case "Range": // of one answer
 		return steering
@@ -46,7 +51,9 @@ func natureOf(name string) nature {
 		return own
 	case strings.HasPrefix(name, "Proxy-"): // of one hop
 		return steering
-	case hasAnyPrefix(name, "X-Forwarded-", "X-Ms-Client-Principal", "Sec-"):
+	case hasAnyPrefix(name, "Sec-", "X-Forwarded-", "X-Original-"):
+		return forbidden
+	case hasAnyPrefix(name, proxies...):
 		return forbidden
 	}
 	return plain
@@ -59,6 +66,32 @@ func hasAnyPrefix(s string, prefixes ...string) bool {
 		}
 	}
 	return false
+}
+
+// proxies are how names begin in which a proxy, that authenticates or ends TLS, says who is calling.
+// Handlers trust them because that proxy removes them from what clients send, but it does not look into
+// envelopes.
+var proxies = []string{
+	"Client-Cert", // RFC 9440
+	"Remote-", "X-Remote-", "X-Auth-", "X-Authenticated-", "X-Authentik-", "X-Authelia-", "X-Webauth-",
+	"Ssl-Client-", "X-Ssl-", "X-Client-Cert", "X-Tls-Client-",
+	"X-Ms-Client-Principal", "X-Ms-Token-", "X-Azure-", "X-Amzn-Oidc-", "X-Amzn-Mtls-", "X-Goog-", "X-Appengine-",
+	"Cf-", "X-Envoy-", "Tailscale-", "X-Pomerium-", "X-Consumer-", "X-Credential-", "X-Vouch-",
+}
+
+// steered is natureOf with name as CGI and those who follow it read it: Remote_User is Remote-User.
+func steered(name string) nature {
+	if !strings.Contains(name, "_") {
+		return natureOf(name)
+	}
+	if n := natureOf(asCGI(name)); n == forbidden || n == steering || n == structural {
+		return n
+	}
+	return plain
+}
+
+func asCGI(name string) string {
+	return textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
 }
 
 // A legacy is what every part inherits of the envelope's fields.
@@ -169,7 +202,11 @@ func (e *Endpoint) header(p *part, from legacy, host string) (http.Header, error
 				return nil, fmt.Errorf("headers: %s is given twice", name)
 			}
 		}
-		switch natureOf(name) {
+		n := steered(name)
+		if n < forbidden && (e.drops[name] || e.drops[asCGI(name)]) {
+			n = forbidden // what must not come from the envelope is not for parts to say
+		}
+		switch n {
 		case dropped:
 			continue
 		case structural:
@@ -181,6 +218,7 @@ func (e *Endpoint) header(p *part, from legacy, host string) (http.Header, error
 			if !e.allows[name] {
 				return nil, fmt.Errorf("headers: %s must not be set in a part", name)
 			}
+			p.overridden = p.overridden || n == steering && name != "Range"
 		}
 		lines = append(lines, strings.Trim(f.value, " \t"))
 		h[name] = lines[len(lines)-1 : len(lines) : len(lines)]
@@ -204,7 +242,7 @@ func isValue(s string) bool {
 
 // checkAllowed says why name must not be in AllowHeaders.
 func checkAllowed(name string) error {
-	switch n := natureOf(textproto.CanonicalMIMEHeaderKey(name)); {
+	switch n := steered(textproto.CanonicalMIMEHeaderKey(name)); {
 	case !isToken(name):
 		return errors.New("must be a field name")
 	case n == structural, n == dropped:

@@ -80,7 +80,7 @@ func (env *envelope) parse(s *scanner, maxParts int) error {
 		env.parts = env.parts[:len(env.parts)+1]
 		p := &env.parts[len(env.parts)-1]
 		p.index = len(env.parts) - 1
-		if err := p.parse(s); err != nil {
+		if err := p.parse(s, maxParts); err != nil {
 			return err
 		}
 		if s.take(']') {
@@ -161,8 +161,8 @@ func (p *part) place(member string) string {
 	return place
 }
 
-// parse reads one element of requests.
-func (p *part) parse(s *scanner) error {
+// parse reads one element of requests, of which there are at most maxParts.
+func (p *part) parse(s *scanner, maxParts int) error {
 	var idThere, methodThere, urlThere bool
 	text := func(member string, to *string, there *bool) (err error) {
 		if s.peek() != '"' {
@@ -191,7 +191,7 @@ func (p *part) parse(s *scanner) error {
 			}
 			return err
 		case "dependsOn":
-			return p.parseNeeds(s)
+			return p.parseNeeds(s, maxParts)
 		case "atomicityGroup":
 			there := false
 			if s.peek() == 'n' {
@@ -239,7 +239,15 @@ func (p *part) parseFields(s *scanner) error {
 	})
 }
 
-func (p *part) parseNeeds(s *scanner) error {
+// A need is an id or a group in dependsOn, and where it stood first.
+type need struct {
+	id string
+	at int
+}
+
+// parseNeeds reads dependsOn as a set: a mebibyte of repeats, a few hundred bytes on the wire, costs
+// no more than to read it.
+func (p *part) parseNeeds(s *scanner, maxParts int) error {
 	if s.peek() == 'n' {
 		_, err := s.skip(0)
 		return err
@@ -250,7 +258,8 @@ func (p *part) parseNeeds(s *scanner) error {
 	if s.take(']') {
 		return nil
 	}
-	for {
+	var seen map[string]bool
+	for n := 0; ; n++ {
 		if s.peek() != '"' {
 			return &placed{p.place("dependsOn"), errors.New("must be an array of ids")}
 		}
@@ -258,7 +267,21 @@ func (p *part) parseNeeds(s *scanner) error {
 		if err != nil {
 			return err
 		}
-		p.needs = append(p.needs, id)
+		if !p.needsAlready(id, seen) {
+			if len(p.needs) == 2*maxParts { // as many ids and groups there can be
+				return &placed{p.place("dependsOn"), errors.New("names more than there can be parts")}
+			}
+			p.needs = append(p.needs, need{id, n})
+			if len(p.needs) > fewNeeds {
+				if seen == nil {
+					seen = make(map[string]bool)
+					for _, before := range p.needs {
+						seen[before.id] = true
+					}
+				}
+				seen[id] = true
+			}
+		}
 		if s.take(']') {
 			return nil
 		}
@@ -268,45 +291,12 @@ func (p *part) parseNeeds(s *scanner) error {
 	}
 }
 
-// plan looks up ids: who waits for whom.
-func (env *envelope) plan() error {
-	env.ids = make(map[string]int, len(env.parts))
-	var groups map[string][]int
-	for i := range env.parts {
-		p := &env.parts[i]
-		for n, id := range p.needs {
-			if slices.Contains(p.needs[:min(n, len(env.parts))], id) {
-				continue // more often than there are parts only repeats can come
-			}
-			before, known := env.ids[id]
-			earlier := groups[id]
-			switch {
-			case known:
-				env.depend(p, before)
-			case earlier != nil: // OData lets parts depend on a whole group
-				for _, before := range earlier {
-					env.depend(p, before)
-				}
-			default:
-				return &placed{p.place("dependsOn[" + strconv.Itoa(n) + "]"), fmt.Errorf("no earlier part %s", short(id))}
-			}
-		}
-		if first, twice := env.ids[p.id]; twice {
-			return &placed{p.place("id"), fmt.Errorf("%s is the id of requests[%d], too", short(p.id), first)}
-		}
-		env.ids[p.id] = i
-		if p.group != "" {
-			if groups == nil {
-				groups = make(map[string][]int)
-			}
-			groups[p.group] = append(groups[p.group], i)
-		}
-	}
-	return nil
-}
+// fewNeeds is up to how many ids are searched one by one.
+const fewNeeds = 8
 
-func (env *envelope) depend(p *part, before int) {
-	q := &env.parts[before]
-	q.dependents = append(q.dependents, p.index)
-	p.waitsFor++
+func (p *part) needsAlready(id string, seen map[string]bool) bool {
+	if seen != nil {
+		return seen[id]
+	}
+	return slices.ContainsFunc(p.needs, func(before need) bool { return before.id == id })
 }

@@ -13,7 +13,7 @@ import (
 type LoaderConfig[K comparable, V any] struct {
 	// Fetch loads keys, each of them once, in a goroutine of its own. A key that is absent from the
 	// map is ErrNotFound. An error fails the whole batch; an Errors[K], alone or wrapped, only its
-	// keys. keys belongs to Fetch.
+	// keys, if they are all among those of the batch. keys belongs to Fetch.
 	//
 	// ctx has the values of the context in which the scope was opened, and none without a scope. It
 	// ends when nobody waits any more, and at the latest deadline of those who do.
@@ -230,7 +230,8 @@ func (l *Loader[K, V]) refuseAll(keys []K, err error) error {
 }
 
 // Defer joins a batch now; what it returns waits for the answer when called. Until somebody waits,
-// for this key or another one of the scope, nothing is fetched.
+// for this key or another one of the scope, nothing is fetched. When ctx ends before that, the key is
+// given up.
 func (l *Loader[K, V]) Defer(ctx context.Context, key K) func() (V, error) {
 	var none V
 	err := l.refuse(key)
@@ -245,11 +246,18 @@ func (l *Loader[K, V]) Defer(ctx context.Context, key K) func() (V, error) {
 	s.mu.Lock()
 	e := s.join(ctx, t, key, 0)
 	known := e.known
+	if !known {
+		e.b.letGo()
+	}
 	s.mu.Unlock()
 	if known {
 		return func() (V, error) { return e.v, e.err }
 	}
+	stop := context.AfterFunc(ctx, func() { s.abandon(e) })
 	return sync.OnceValues(func() (V, error) {
+		if !stop() { // it has left, or is about to
+			return none, context.Cause(ctx)
+		}
 		s.mu.Lock()
 		s.want(e, t)
 		return s.await(ctx, t, e)

@@ -137,6 +137,100 @@ func TestL3_MaxConcurrent(t *testing.T) {
 	}
 }
 
+// L3: fetches that nobody waits for any more do not keep the gate shut, though they hang; they count
+// for MaxConcurrent until they end.
+func TestL3_DesertedFetches(t *testing.T) {
+	for name, open := range map[string]func(context.Context) context.Context{
+		"without": func(ctx context.Context) context.Context { return ctx },
+		"scope":   batch.WithScope,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			hang := make(chan struct{})
+			l := newLoader(t, batch.LoaderConfig[int, int]{MaxConcurrent: 3, MaxWait: time.Hour, Fetch: func(_ context.Context, keys []int) (map[int]int, error) {
+				if keys[0] < 3 {
+					<-hang
+				}
+				return map[int]int{keys[0]: 10 * keys[0]}, nil
+			}})
+			ctx := open(t.Context())
+			leave := make([]context.CancelFunc, 3)
+			for k := range 2 {
+				var some context.Context
+				some, leave[k] = context.WithCancel(ctx)
+				go func() { _, _ = l.Load(some, k) }()
+				synctest.Wait()
+			}
+			begin, ended := time.Now(), make(chan struct{})
+			go func() { wantLoad(t, ctx, l, 7); close(ended) }() // held
+			synctest.Wait()
+			if n := l.Stats().InFlight; n != 2 {
+				t.Errorf("%s: %d in flight, want 2 and one behind the gate", name, n)
+			}
+			leave[0]()
+			<-ended
+			leave[1]()
+			wantLoad(t, ctx, l, 8)
+			var some context.Context
+			some, leave[2] = context.WithCancel(ctx)
+			go func() { _, _ = l.Load(some, 2) }()
+			synctest.Wait()
+			leave[2]()
+			synctest.Wait()
+			ended = make(chan struct{})
+			go func() { wantLoad(t, ctx, l, 9); close(ended) }()
+			synctest.Wait()
+			select {
+			case <-ended:
+				t.Errorf("%s: four fetches at a time with MaxConcurrent 3", name)
+			default:
+			}
+			if took := time.Since(begin); took != 0 {
+				t.Errorf("%s: %v", name, took)
+			}
+			close(hang)
+			<-ended
+		})
+	}
+}
+
+// L3: a batch is held behind two slow fetches for MaxWait, 2 ms if that is negative, and no longer.
+func TestL3_HeldForMaxWait(t *testing.T) {
+	for wait, want := range map[time.Duration]time.Duration{0: 2 * time.Millisecond, 5 * time.Millisecond: 5 * time.Millisecond, -1: 2 * time.Millisecond} {
+		synctest.Test(t, func(t *testing.T) {
+			var wg sync.WaitGroup
+			slow := make(chan struct{})
+			l := newLoader(t, batch.LoaderConfig[int, int]{MaxConcurrent: 4, MaxWait: wait, Fetch: func(_ context.Context, keys []int) (map[int]int, error) {
+				if keys[0] < 4 {
+					<-slow
+				}
+				return map[int]int{keys[0]: 10 * keys[0]}, nil
+			}})
+			for k := range 2 {
+				wg.Go(func() { wantLoad(t, t.Context(), l, k) })
+				synctest.Wait()
+			}
+			begin := time.Now()
+			wantLoad(t, t.Context(), l, 7)
+			if took := time.Since(begin); took != want {
+				t.Errorf("MaxWait %v: held for %v, want %v", wait, took, want)
+			}
+			// With MaxConcurrent in flight it goes on waiting, and leaves with the first that ends.
+			for k := 2; k < 4; k++ {
+				wg.Go(func() { wantLoad(t, t.Context(), l, k) })
+				time.Sleep(want)
+				synctest.Wait()
+			}
+			go func() { time.Sleep(time.Second); close(slow) }()
+			begin = time.Now()
+			wantLoad(t, t.Context(), l, 8)
+			if took := time.Since(begin); took != time.Second {
+				t.Errorf("MaxWait %v: behind MaxConcurrent for %v", wait, took)
+			}
+			wg.Wait()
+		})
+	}
+}
+
 // L6: loads inside of a Fetch pass the gate and MaxConcurrent, and so does what they join.
 func TestL6_LoadsInsideOfAFetch(t *testing.T) {
 	for _, scoped := range []bool{false, true} {
@@ -288,6 +382,114 @@ func TestL7_NoAnswerIsOlderThanItsQuestion(t *testing.T) {
 			}
 		})
 	}
+}
+
+// L8: what was deferred, however much of it, starts nothing; it goes along in its scope, and by itself
+// when somebody waits for one of its keys.
+func TestL8_FullOfDeferred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, ctx := range map[string]context.Context{"unscoped": t.Context(), "scope": batch.WithScope(t.Context())} {
+			s, l := setup(t, batch.LoaderConfig[int, int]{MaxKeys: 2})
+			var all []func() (int, error)
+			for k := range 7 {
+				all = append(all, l.Defer(ctx, k))
+			}
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if s.count() != 0 {
+				t.Errorf("%s: fetched %s, and nobody waits", name, s.seen())
+			}
+			if v, err := all[3](); v != 30 || err != nil {
+				t.Errorf("%s: %d, %v", name, v, err)
+			}
+			synctest.Wait()
+			want := 1
+			if name == "scope" {
+				want = 3 // what nobody waits for goes along, if it is full
+			}
+			time.Sleep(time.Minute)
+			if s.count() != want || name == "unscoped" && s.seen() != "[[2 3]]" {
+				t.Errorf("%s: fetched %s", name, s.seen())
+			}
+			for k, f := range all {
+				if v, err := f(); v != 10*k || err != nil {
+					t.Errorf("%s: key %d: %d, %v", name, k, v, err)
+				}
+			}
+			if s.count() != 4 {
+				t.Errorf("%s: fetched %s", name, s.seen())
+			}
+		}
+	})
+}
+
+// L8: without a scope what was deferred and never asked for is garbage.
+func TestL8_NeverAskedFor(t *testing.T) {
+	s := &source{}
+	l := newLoader(t, batch.LoaderConfig[int, [1024]byte]{MaxKeys: 10, Fetch: func(ctx context.Context, keys []int) (map[int][1024]byte, error) {
+		_, err := s.Fetch(ctx, keys)
+		return nil, err
+	}})
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	for k := range 20_000 {
+		l.Defer(context.Background(), k)
+	}
+	if grown := heap() - before; grown > 5<<20 || s.count() > 0 {
+		t.Errorf("%d bytes are kept, %d fetches", grown, s.count())
+	}
+	runtime.KeepAlive(l)
+}
+
+// L8, L10: what was deferred by somebody whose context has ended is given up, before departure and in
+// flight.
+func TestL8_DeferredAndGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, ctx := range map[string]context.Context{"unscoped": t.Context(), "scope": batch.WithScope(t.Context())} {
+			s, l := setup(t, batch.LoaderConfig[int, int]{})
+			why := errors.New("gone")
+			some, leave := context.WithCancelCause(ctx)
+			gone := l.Defer(some, 1)
+			leave(why)
+			synctest.Wait()
+			wantLoad(t, ctx, l, 2)
+			if got := s.seen(); got != "[[2]]" {
+				t.Errorf("%s: fetched %s", name, got)
+			}
+			if _, err := gone(); err != why {
+				t.Errorf("%s: %v", name, err)
+			}
+			if n := l.Stats().Keys["left"]; n != 1 {
+				t.Errorf("%s: %d have left", name, n)
+			}
+			// In flight: the one who waited leaves first, then the one who did not.
+			ended := make(chan struct{})
+			s.fetch = func(ctx context.Context, _ []int) (map[int]int, error) {
+				<-ctx.Done()
+				close(ended)
+				return nil, ctx.Err()
+			}
+			one, leaveOne := context.WithCancel(ctx)
+			two, leaveTwo := context.WithCancel(ctx)
+			l.Defer(one, 3)
+			go func() { _, _ = l.Load(two, 4) }()
+			synctest.Wait()
+			leaveTwo()
+			synctest.Wait()
+			select {
+			case <-ended:
+				t.Errorf("%s: ended, and somebody may still ask", name)
+			default:
+			}
+			leaveOne()
+			<-ended
+		}
+	})
 }
 
 // L8: a key that nobody waits for starts nothing, and goes along.
@@ -550,6 +752,45 @@ func TestL11_Results(t *testing.T) {
 	wantLoad(t, ctx, l, 1)
 	if _, err := l.Load(ctx, 3); err != batch.ErrNotFound || s.count() != before {
 		t.Errorf("not remembered: %v, %d fetches more", err, s.count()-before)
+	}
+}
+
+// L11: errors fail single keys only if they are those of this fetch and of nothing else: else what
+// failed further in would look as if it were not there.
+func TestL11_ErrorsOfOthers(t *testing.T) {
+	down, bad := errors.New("database is down"), errors.New("bad key")
+	inner := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) { return nil, down }})
+	for name, c := range map[string]struct {
+		fetch func(ctx context.Context) error
+		want  [3]error // of keys 1, 2, 3; key 1 is in the map
+	}{
+		"of an inner loader": {func(ctx context.Context) error {
+			_, err := inner.LoadAll(ctx, []int{100})
+			return fmt.Errorf("teams: %w", err)
+		}, [3]error{down, down, down}},
+		"of one that shares a key": {func(ctx context.Context) error {
+			_, err := inner.LoadAll(ctx, []int{2, 100})
+			return err
+		}, [3]error{down, down, down}},
+		"joined": {func(context.Context) error { return errors.Join(batch.Errors[int]{2: bad}, down) }, [3]error{down, down, down}},
+		"wrapped twice": {func(context.Context) error {
+			return fmt.Errorf("a: %w", fmt.Errorf("b: %w", batch.Errors[int]{2: bad}))
+		}, [3]error{nil, bad, batch.ErrNotFound}},
+		"alone": {func(context.Context) error { return batch.Errors[int]{2: bad} }, [3]error{nil, bad, batch.ErrNotFound}},
+		"nil":   {func(context.Context) error { return batch.Errors[int](nil) }, [3]error{nil, batch.ErrNotFound, batch.ErrNotFound}},
+		"empty": {func(context.Context) error { return batch.Errors[int]{} }, [3]error{nil, batch.ErrNotFound, batch.ErrNotFound}},
+	} {
+		l := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(ctx context.Context, keys []int) (map[int]int, error) {
+			return map[int]int{1: 10}, c.fetch(ctx)
+		}})
+		ctx := batch.WithScope(t.Context())
+		_, _ = l.LoadAll(ctx, []int{1, 2, 3})
+		for i, want := range c.want { // what is remembered, or fetched anew with all
+			_, err := l.LoadAll(ctx, []int{1, 2, 3})
+			if some, _ := err.(batch.Errors[int]); !errors.Is(some[i+1], want) {
+				t.Errorf("%s: key %d: %v, want %v", name, i+1, some[i+1], want)
+			}
+		}
 	}
 }
 

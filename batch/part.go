@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/hotpath-go/hotpath/internal/field"
 	"github.com/hotpath-go/hotpath/internal/flight"
 	"github.com/hotpath-go/hotpath/internal/rw"
 )
@@ -17,16 +18,21 @@ type part struct {
 	method, url string
 	fields      []line
 	body        string // as it stands in the envelope; "": none
-	needs       []string
+	needs       []need
 	group       string
 	grouped     bool
 	conditional bool
+	overridden  bool // the handler may run another method or path than is said
+
+	flaw *flaw // found before it ran, and answered in its turn
 
 	// Guarded by run.mu.
 	waitsFor   int // answers
 	dependents []int
 	answered   bool
 	released   bool // its slot went to another part
+	lost       bool // it was answered with 504, and holds its slot
+	ended      bool // its handler has
 
 	sealed bool // its handler has ended; guarded by sink.mu
 
@@ -36,6 +42,13 @@ type part struct {
 	w      rw.Writer
 	sink   sink
 	answer *rw.Buffer // as it goes into the envelope
+}
+
+// A flaw is why a part does not run.
+type flaw struct {
+	what   outcome
+	status int
+	err    error
 }
 
 // A partContext is the context of a part: a task of the scope.
@@ -71,11 +84,11 @@ func Part(ctx context.Context) (id string, index int, ok bool) {
 	return strings.Clone(p.id), p.index, true
 }
 
-// safe reports whether a method changes nothing (RFC 9110 section 9.2.1).
+// safe reports whether p changes nothing by its method (RFC 9110 section 9.2.1).
 func (p *part) safe() bool {
 	switch p.method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		return true
+		return !p.overridden
 	}
 	return false
 }
@@ -113,6 +126,7 @@ func (p *part) prepare(from legacy) (outcome, int, error) {
 	}
 	if h["If-Match"] != nil || h["If-None-Match"] != nil {
 		rw.RestoreTags(p.run.w, h)
+		field.CutMaskTags(h) // who has read a part of it in a batch or alone may update the whole
 	}
 	var ctx context.Context = &p.ctx
 	req := p.run.blank.WithContext(ctx)
@@ -136,10 +150,13 @@ func newContent(s string) *content {
 	return c
 }
 
-// begin gives the part its context, and a writer. cancel belongs to a timeout; nil: there is none.
+// begin gives the part a context that ends with its handler, as that of any request does, and a
+// writer.
 func (p *part) begin(timeout time.Duration) (cancel context.CancelFunc) {
 	if timeout > 0 {
 		p.ctx.Context, cancel = context.WithTimeout(p.ctx.Context, timeout)
+	} else {
+		p.ctx.Context, cancel = context.WithCancel(p.ctx.Context)
 	}
 	p.w.Wrap(&p.sink, nil)
 	return cancel
@@ -149,9 +166,10 @@ func (p *part) begin(timeout time.Duration) (cancel context.CancelFunc) {
 func (p *part) feed() {
 	b := p.run
 	b.mu.Lock()
-	if !p.released {
+	if !p.released && !p.ended {
 		p.released = true
 		b.slots--
+		b.found(p)
 		b.start()
 	}
 	b.mu.Unlock()

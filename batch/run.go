@@ -29,15 +29,15 @@ type run struct {
 	next  http.Handler
 	blank *http.Request // what all parts have in common
 	scope *scope
-	task  *task // whoever answers the envelope
-	stops bool  // on the first failure
-	left  atomic.Int64
-	spent atomic.Bool // MaxResponseBytes was not enough once
+	task  *task        // whoever answers the envelope
+	stops bool         // on the first failure
+	left  atomic.Int64 // of MaxResponseBytes
 
 	mu      sync.Mutex // before that of a scope
 	ready   []int      // parts that may run
 	pending int        // parts without an answer
 	slots   int        // parts that run and hold a place
+	lost    int        // places whose parts were answered with 504
 	stopped bool
 	done    chan struct{}
 }
@@ -75,13 +75,17 @@ func newRun(e *Endpoint, env *envelope, w http.ResponseWriter, r *http.Request, 
 // its id may take six.
 func (p *part) frame() int64 { return frameSize + 6*int64(len(p.id)) }
 
-// reserve takes n bytes of MaxResponseBytes.
+// reserve takes n bytes of MaxResponseBytes, all or none: what does not fit leaves its room to others.
 func (b *run) reserve(n int64) bool {
-	if b.left.Add(-n) >= 0 {
-		return true
+	for {
+		left := b.left.Load()
+		if left < n {
+			return false
+		}
+		if b.left.CompareAndSwap(left, left-n) {
+			return true
+		}
 	}
-	b.spent.Store(true)
-	return false
 }
 
 // run answers every part.
@@ -94,6 +98,11 @@ func (b *run) run() {
 		what, status, err := p.prepare(from)
 		switch {
 		case p.answered: // what it depends on has a fault
+		case err != nil && b.stops: // those before it run before it stops the others
+			p.flaw = &flaw{what, status, err}
+			if p.waitsFor == 0 {
+				b.ready = append(b.ready, i)
+			}
 		case err != nil:
 			b.deny(p, what, problem.Problem{Status: status, Detail: err.Error()})
 		case p.waitsFor == 0:
@@ -144,10 +153,12 @@ func (b *run) take() *part {
 		switch {
 		case b.stopped:
 			b.deny(p, dependent, problem.Problem{Status: http.StatusFailedDependency, Detail: "another part has failed, and the batch was to end then"})
-		case b.spent.Load() || b.left.Load() <= 0:
+		case b.left.Load() <= 0:
 			b.deny(p, overflow, problem.Problem{Status: http.StatusInsufficientStorage, Detail: "the answers before this one are too large"})
 		case b.r.Context().Err() != nil:
 			b.deny(p, refused, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "the client has left"})
+		case p.flaw != nil:
+			b.deny(p, p.flaw.what, problem.Problem{Status: p.flaw.status, Detail: p.flaw.err.Error()})
 		default:
 			b.start()
 			b.mu.Unlock()
@@ -158,13 +169,42 @@ func (b *run) take() *part {
 	}
 }
 
+// found says that the place of p is not lost, or not any more. b.mu is held.
+func (b *run) found(p *part) {
+	if p.lost {
+		p.lost = false
+		b.lost--
+	}
+}
+
+// giveUp answers the parts that may run if none ever will: handlers that took too long hold all
+// places. b.mu is held; the tasks of those that are returned end when it is not.
+func (b *run) giveUp() (stuck []*part) {
+	if b.lost < b.e.cfg.Concurrency {
+		return nil
+	}
+	for len(b.ready) > 0 {
+		p := &b.env.parts[b.ready[0]]
+		b.ready = b.ready[1:]
+		b.deny(p, refused, problem.Problem{Status: http.StatusServiceUnavailable, Detail: "parts that took too long are still running"})
+		stuck = append(stuck, p)
+	}
+	return stuck
+}
+
+func endAll(parts []*part) {
+	for _, p := range parts {
+		p.ctx.task.end(nil)
+	}
+}
+
 // serve runs the handler of p. It reports whether this goroutine shall go on.
 func (b *run) serve(p *part) (goOn bool) {
 	b.e.running.Add(1)
 	cancel := p.begin(b.e.cfg.PartTimeout)
-	if cancel != nil {
-		timer := time.AfterFunc(b.e.cfg.PartTimeout, func() { b.expire(p) })
-		defer func() { timer.Stop(); cancel() }()
+	defer cancel()
+	if timeout := b.e.cfg.PartTimeout; timeout > 0 {
+		defer time.AfterFunc(timeout, func() { b.expire(p) }).Stop()
 	}
 	next, returned, refusal := b.next, false, false
 	defer func() {
@@ -226,10 +266,15 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		b.log(p, value)
 	}
 	s.mu.Lock()
+	if answer.Status != 0 {
+		s.giveBack()
+	}
 	s.close()
 	s.mu.Unlock()
 	b.e.running.Add(-1) // before the envelope may be answered
 	b.mu.Lock()
+	p.ended = true
+	b.found(p)
 	if !late {
 		if answer.Status != 0 {
 			b.deny(p, what, answer)
@@ -242,8 +287,10 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 		b.slots++
 		goOn = true
 	}
+	stuck := b.giveUp()
 	b.mu.Unlock()
 	p.ctx.task.end(nil)
+	endAll(stuck)
 	return goOn
 }
 
@@ -290,6 +337,7 @@ func (b *run) expire(p *part) {
 		s.mu.Unlock()
 		return
 	}
+	s.giveBack()
 	s.close()
 	s.mu.Unlock()
 	if !p.safe() {
@@ -297,8 +345,14 @@ func (b *run) expire(p *part) {
 	}
 	b.mu.Lock()
 	b.deny(p, timedOut, problem.Problem{Status: http.StatusGatewayTimeout, Detail: "the part took too long"})
+	if !p.released && !p.ended {
+		p.lost = true
+		b.lost++
+	}
+	stuck := b.giveUp()
 	b.start()
 	b.mu.Unlock()
+	endAll(stuck)
 }
 
 // keep makes what the handler said the answer of p. False: there is no room for it.
@@ -307,7 +361,7 @@ func (b *run) keep(p *part) bool {
 	out := rw.GetBuffer(int(frameSize) + len(p.sink.fields) + body + body/3)
 	out.B = appendAnswer(out.B, p)
 	// The body was reserved when it was written; encoding may have made it longer.
-	if more := int64(len(out.B)-body) - p.frame(); more > 0 && !b.reserve(more) {
+	if more := int64(len(out.B)-body) - p.frame(); more > 0 && !p.sink.reserve(more) {
 		out.Put()
 		return false
 	}
@@ -324,7 +378,6 @@ func (b *run) deny(p *part, what outcome, why problem.Problem) {
 		out.B = appendProblem(out.B[:0], p, why.Status, problem.Append(nil, why))
 	}
 	p.answer = out
-	p.sink.cookies = nil
 	b.e.counters.Here().parts[what].Add(1)
 	b.complete(p, why.Status)
 }

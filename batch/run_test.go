@@ -129,6 +129,26 @@ func TestR2_ContinueOnError(t *testing.T) {
 	}
 }
 
+// R2: a part that cannot run stops what comes after it, and nothing before.
+func TestR2_FaultsInTheirTurn(t *testing.T) {
+	h := newEndpoint(t, batch.Config{Concurrency: 1}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, c := range []struct {
+		envelope string
+		want     []int
+	}{
+		{`{"requests":[{"id":"1","method":"POST","url":"x"},{"id":"2","method":"GET","url":"//evil"},{"id":"3","method":"GET","url":"x"}]}`, []int{200, 400, 424}},
+		{`{"requests":[{"id":"1","method":"POST","url":"x"},{"id":"2","method":"GET","url":"//evil","dependsOn":["1"]},{"id":"3","method":"GET","url":"x","dependsOn":["2"]}]}`, []int{200, 400, 424}},
+	} {
+		var got []int
+		for _, a := range answers(t, post(h, "/$batch", c.envelope, "Prefer", "continue-on-error=false")) {
+			got = append(got, a.Status)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+	}
+}
+
 // loads answers with the value of /key or of /key/key: each a load, one after the other.
 func loads(l *batch.Loader[int, int]) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -276,6 +296,79 @@ func (i *invalidated) Invalidate(part *http.Request, status int, h http.Header) 
 	i.told += fmt.Sprint(part.Method, " ", part.URL.Path, " ", status, " ", h.Get("Location"))
 }
 
+// R3: a part that waits in a scope of its own gives its place away, too.
+func TestR3_InnerScopesGivePlaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		s.delay = time.Second
+		h := newEndpoint(t, batch.Config{Concurrency: 1}).Handler(batch.Scoped(batch.Scoped(loads(l))))
+		start := time.Now()
+		answers(t, post(h, "/$batch", get(urls(5, "/%d")...)))
+		if took := time.Since(start); took > 1100*time.Millisecond || s.count() != 5 {
+			t.Errorf("%v for %d fetches side by side", took, s.count())
+		}
+	})
+}
+
+// R4: what a part writes is forgotten in the scopes around the envelope's, too.
+func TestR4_OuterScopes(t *testing.T) {
+	s, l := setup(t, batch.LoaderConfig[int, int]{})
+	outer := batch.WithScope(t.Context())
+	wantLoad(t, outer, l, 1)
+	wantLoad(t, outer, l, 1)
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for method, want := range map[string]int{"GET": 0, "PATCH": 1} {
+		before := s.count()
+		r := httptest.NewRequest("POST", "/$batch", strings.NewReader(one(`"method":"`+method+`","url":"a"`)))
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(httptest.NewRecorder(), r.WithContext(batch.WithScope(batch.WithScope(outer))))
+		if wantLoad(t, outer, l, 1); s.count()-before != want {
+			t.Errorf("%s: %d fetches, want %d", method, s.count()-before, want)
+		}
+	}
+}
+
+// R4, P7: a GET that is allowed to be another method is taken for one that writes.
+func TestR4_AllowedOverrides(t *testing.T) {
+	_, l := setup(t, batch.LoaderConfig[int, int]{})
+	h := newEndpoint(t, batch.Config{Concurrency: 1, AllowHeaders: []string{"X-HTTP-Method-Override", "Range"}}).Handler(loads(l))
+	for field, want := range map[string]uint64{"X-HTTP-Method-Override": 2, "Range": 1} {
+		before := l.Stats().Loads["fetched"]
+		post(h, "/$batch", `{"requests":[{"id":"1","method":"GET","url":"1","headers":{"`+field+`":"DELETE"}},{"id":"2","method":"GET","url":"1","dependsOn":["1"]}]}`)
+		if n := l.Stats().Loads["fetched"] - before; n != want {
+			t.Errorf("%s: fetched %d times, want %d", field, n, want)
+		}
+	}
+}
+
+// R4: a part that writes and takes too long has maybe written when it is answered; one that a
+// throttle refused has not.
+func TestR4_LateAndRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := setup(t, batch.LoaderConfig[int, int]{})
+		ctx := batch.WithScope(t.Context())
+		wantLoad(t, ctx, l, 1)
+		h := newEndpoint(t, batch.Config{PartTimeout: time.Second}).Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) }))
+		serve := func(w http.ResponseWriter) {
+			r := httptest.NewRequest("POST", "/$batch", strings.NewReader(one(`"method":"PUT","url":"a"`)))
+			r.Header.Set("Content-Type", "application/json")
+			h.ServeHTTP(w, r.WithContext(ctx))
+		}
+		serve(&charger{ResponseRecorder: httptest.NewRecorder()})
+		wantLoad(t, ctx, l, 1)
+		if n := l.Stats().Loads["fetched"]; n != 1 {
+			t.Errorf("refused: fetched %d times, want 1", n)
+		}
+		serve(httptest.NewRecorder())
+		wantLoad(t, ctx, l, 1)
+		if n := l.Stats().Loads["fetched"]; n != 2 {
+			t.Errorf("late: fetched %d times, want 2", n)
+		}
+		time.Sleep(time.Hour)
+		synctest.Wait()
+	})
+}
+
 // R5: a part that a throttle outside refuses has its answer; others go on, and it does not run.
 func TestR5_Charged(t *testing.T) {
 	ran := 0
@@ -388,6 +481,88 @@ func TestR6_PartTimeout(t *testing.T) {
 		if n := e.Stats().Running; n != 0 {
 			t.Errorf("%d running", n)
 		}
+	})
+}
+
+// R6: when handlers that took too long hold all places, what waits for one is answered: nothing of it ran.
+func TestR6_AllPlacesLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) {
+			time.Sleep(500 * time.Millisecond)
+			return nil, nil
+		}})
+		e := newEndpoint(t, batch.Config{PartTimeout: time.Second, Concurrency: 2})
+		h := e.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/load": // its place goes to another part
+				_, _ = l.Load(r.Context(), 1)
+			case "/slow":
+				time.Sleep(time.Hour)
+			}
+		}))
+		start := time.Now()
+		w := post(h, "/$batch", `{"requests":[{"id":"1","method":"GET","url":"slow"},{"id":"2","method":"GET","url":"load"},{"id":"3","method":"GET","url":"slow"},
+			{"id":"4","method":"GET","url":"a"},{"id":"5","method":"GET","url":"a","dependsOn":["4"]},{"id":"6","method":"GET","url":"a","dependsOn":["2"]}]}`)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("answered after %v, want 1 s", took)
+		}
+		var got []int
+		for _, a := range answers(t, w) {
+			got = append(got, a.Status)
+		}
+		if !slices.Equal(got, []int{504, 200, 504, 503, 424, 503}) {
+			t.Errorf("%v", got)
+		}
+		synctest.Wait()
+		if s := e.Stats(); s.Running != 2 || s.Parts["refused"] != 2 {
+			t.Errorf("%d running, %v", s.Running, s.Parts)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if n := e.Stats().Running; n != 0 {
+			t.Errorf("%d running", n)
+		}
+	})
+}
+
+// R6: a place that a late handler gives back, or lends while it waits for a fetch, is not lost.
+func TestR6_PlacesAreFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLoader(t, batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) {
+			time.Sleep(time.Hour)
+			return nil, nil
+		}})
+		ctx := batch.WithScope(t.Context())
+		e := newEndpoint(t, batch.Config{PartTimeout: time.Second, Concurrency: 2})
+		h := e.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/ends":
+				time.Sleep(1100 * time.Millisecond)
+			case "/lends":
+				time.Sleep(1200 * time.Millisecond)
+				_, _ = l.Load(context.WithoutCancel(r.Context()), 1)
+			default:
+				time.Sleep(900 * time.Millisecond)
+			}
+		}))
+		for _, url := range []string{"/ends", "/lends"} {
+			start := time.Now()
+			r := httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(get(url, "/a", "/b", "/c", "/d")))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r.WithContext(ctx))
+			for _, a := range answers(t, w)[1:] {
+				if a.Status != 200 {
+					t.Errorf("%s: %d %s", url, a.Status, a.Body)
+				}
+			}
+			// a, b and d at the place beside it until 2.7 s; c at its place.
+			if took := time.Since(start); took != 2700*time.Millisecond {
+				t.Errorf("%s: took %v", url, took)
+			}
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 	})
 }
 

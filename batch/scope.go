@@ -107,8 +107,16 @@ func (s *scope) quiet() {
 	}
 }
 
-// forget ends what is remembered, and what is in flight as far as it would be.
-func (s *scope) forget() { s.epoch.Add(1) }
+// forget ends what is remembered, and what is in flight as far as it would be, also in the scopes
+// around s: a write is a write for them, too.
+func (s *scope) forget() {
+	for ; s != nil; s = s.outer.scope {
+		s.epoch.Add(1)
+		if s.outer == nil {
+			return
+		}
+	}
+}
 
 // begin counts n tasks more that run.
 func (s *scope) begin(n int) {

@@ -325,6 +325,30 @@ func TestS2_WaitReturnsTheFirstError(t *testing.T) {
 	})
 }
 
+// S2: a task in which many goroutines wait for its tasks runs again when they have ended.
+func TestS2_ManyWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := setup(t, batch.LoaderConfig[int, int]{})
+		ctx := batch.WithScope(t.Context())
+		hold := make(chan struct{})
+		batch.Go(ctx, func(context.Context) error { <-hold; return nil })
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() { _ = batch.Wait(ctx) })
+		}
+		synctest.Wait()
+		close(hold)
+		wg.Wait()
+		batch.Go(ctx, func(ctx context.Context) error { wantLoad(t, ctx, l, 1); return nil })
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		wantLoad(t, ctx, l, 2)
+		if err := batch.Wait(ctx); err != nil || s.seen() != "[[1 2]]" {
+			t.Errorf("fetched %s, %v: the task was busy for a millisecond", s.seen(), err)
+		}
+	})
+}
+
 // Go and Wait panic without a scope: a batch that silently is none would never be noticed.
 func TestS2_NoScope(t *testing.T) {
 	for name, f := range map[string]func(){

@@ -3,6 +3,7 @@ package batch
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,8 +18,10 @@ type set[K comparable, V any] struct {
 	entries    map[K]*entry[K, V]
 	most       int            // entries there have been at a time
 	open       *batch[K, V]   // takes new keys
+	filled     []*batch[K, V] // of a scope: somebody may wait for them
 	full       []*batch[K, V] // wait for MaxConcurrent
-	flying     int            // fetches
+	flying     int            // fetches, of which
+	deserted   int            // nobody waits for any more: MaxConcurrent counts them, the gate does not
 	remembered int            // answers
 	calls      uint64         // of LoadAll
 	epoch      uint64         // of the scope, that those are from
@@ -107,7 +110,7 @@ func (s *set[K, V]) join(ctx context.Context, t *task, key K, call uint64) *entr
 	s.renew()
 	counters := s.l.counters.Here()
 	e := s.entries[key]
-	if e != nil && s.fresh() && e.b.state >= flying && (call == 0 || e.call != call) && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node, nil)) {
+	if e != nil && s.fresh() && e.b.state >= flying && (call == 0 || e.call != call) && !(t != nil && t.node != nil && e.b.ctx.node.reaches(t.node)) {
 		e = nil // unless it needs itself, which await sees
 	}
 	if e != nil && e.known {
@@ -132,14 +135,22 @@ func (s *set[K, V]) join(ctx context.Context, t *task, key K, call uint64) *entr
 	b.callers++
 	b.ctx.admit(ctx)
 	if isNew && b.live == s.l.cfg.MaxKeys {
-		s.close(b)
+		if b.state == open && b.wanted == 0 {
+			b.fill()
+		} else {
+			s.close(b)
+		}
 	}
 	return e
 }
 
 // close lets a full batch go, as soon as MaxConcurrent allows.
 func (s *set[K, V]) close(b *batch[K, V]) {
-	s.open = nil
+	if b.state == filled {
+		s.filled = slices.DeleteFunc(s.filled, func(other *batch[K, V]) bool { return other == b })
+	} else {
+		s.open = nil
+	}
 	b.stop()
 	b.reason = fullBatch
 	if !b.urgent && s.flying >= s.l.cfg.MaxConcurrent {
@@ -149,6 +160,13 @@ func (s *set[K, V]) close(b *batch[K, V]) {
 	}
 	s.depart(b)
 	go s.fly(b)
+}
+
+// closeFilled lets what was only deferred go along. s.mu is held.
+func (s *set[K, V]) closeFilled() {
+	for len(s.filled) > 0 {
+		s.close(s.filled[0])
+	}
 }
 
 // want says that a caller of e with the task t is about to wait. s.mu is held.
@@ -162,6 +180,9 @@ func (s *set[K, V]) want(e *entry[K, V], t *task) {
 	// one who has to end there may wait for it.
 	b.urgent = b.urgent || t != nil && t.node != nil
 	switch {
+	case b.state == filled:
+		s.close(b)
+		s.closeFilled()
 	case b.urgent && (b.state >= held || !t.counted):
 		b.hurry()
 	case b.state != open:
@@ -186,6 +207,7 @@ func (s *set[K, V]) quiet() {
 	if b := s.open; b != nil && b.state == open && b.callers > 0 {
 		b.ripen(quietBatch)
 	}
+	s.closeFilled()
 }
 
 // await waits for e. It is called with s.mu held, and lets it go.
@@ -240,10 +262,15 @@ func (s *set[K, V]) await(ctx context.Context, t *task, e *entry[K, V]) (v V, er
 
 // drop takes a caller who waited away from e. s.mu is held.
 func (s *set[K, V]) drop(e *entry[K, V]) {
+	e.b.wanted--
+	s.leave(e)
+}
+
+// leave takes a caller away from e, who did not wait. s.mu is held.
+func (s *set[K, V]) leave(e *entry[K, V]) {
 	b := e.b
 	e.callers--
 	b.callers--
-	b.wanted--
 	if b.state < flying {
 		if e.callers == 0 {
 			e.gone = true
@@ -258,6 +285,25 @@ func (s *set[K, V]) drop(e *entry[K, V]) {
 			s.remove(e)
 		}
 		b.ctx.cancel(context.Canceled)
+		b.deserted = true
+		s.deserted++
+		if next := s.next(); next != nil { // Fetch may not care that nobody waits
+			go s.fly(next)
+		}
+	}
+}
+
+// gateOpen reports whether a batch that is not full may leave. s.mu is held.
+func (s *set[K, V]) gateOpen() bool {
+	return s.flying-s.deserted < gate && s.flying < s.l.cfg.MaxConcurrent
+}
+
+// abandon is called when a caller's context has ended who did not wait.
+func (s *set[K, V]) abandon(e *entry[K, V]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e.b.state != landed {
+		s.leave(e)
 	}
 }
 
@@ -278,8 +324,8 @@ func (s *set[K, V]) lift(b *batch[K, V]) {
 		s.mu.Unlock()
 		return
 	}
-	if !b.urgent && s.flying >= min(gate, s.l.cfg.MaxConcurrent) {
-		b.state = held
+	if !b.urgent && !s.gateOpen() {
+		b.hold()
 		s.mu.Unlock()
 		return
 	}
@@ -298,13 +344,13 @@ func (s *set[K, V]) depart(b *batch[K, V]) {
 	s.flying++
 }
 
-// next returns the batch that a fetch which has ended makes room for; nil: none. s.mu is held.
+// next returns the batch that there is room for now; nil: none. s.mu is held, and the caller starts fly.
 func (s *set[K, V]) next() (b *batch[K, V]) {
 	switch {
 	case len(s.full) > 0 && s.flying < s.l.cfg.MaxConcurrent:
 		b, s.full[0] = s.full[0], nil
 		s.full = s.full[1:]
-	case s.open != nil && s.open.state == held && s.flying < min(gate, s.l.cfg.MaxConcurrent):
+	case s.open != nil && s.open.state == held && (s.gateOpen() || s.open.overdue && s.flying < s.l.cfg.MaxConcurrent):
 		b = s.open
 	default:
 		return nil

@@ -1,7 +1,9 @@
 package batch
 
 import (
+	"maps"
 	"net/http"
+	"net/textproto"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +33,7 @@ type sink struct {
 	offered *rw.Variants // a stored body that a cache will write
 	lent    []byte       // it, written: kept as it is, not copied
 	full    bool         // MaxResponseBytes is used up
+	took    int64        // bytes of it, besides the frame
 }
 
 var (
@@ -69,7 +72,7 @@ func (s *sink) settle(status int) {
 		return
 	}
 	s.status, s.length = status, -1
-	h := s.Header()
+	h := canonical(s.Header())
 	head := s.p.method == http.MethodHead
 	var few [24]string
 	names := few[:0]
@@ -90,6 +93,9 @@ func (s *sink) settle(status int) {
 				continue
 			}
 		case name == "Set-Cookie":
+			if !s.reserve(sizeOfCookies(lines)) {
+				return
+			}
 			s.cookies = slices.Clone(lines)
 			continue
 		case name == "Content-Type":
@@ -104,6 +110,52 @@ func (s *sink) settle(status int) {
 	if _, there := h["Content-Type"]; there {
 		s.typed = true // nil there means: no type at all
 	}
+}
+
+// reserve takes n bytes of MaxResponseBytes. If there is no room, all that s has taken goes back: the
+// part is answered with 507, which was set aside.
+func (s *sink) reserve(n int64) bool {
+	if s.p.run.reserve(n) {
+		s.took += n
+		return true
+	}
+	s.full = true
+	s.giveBack()
+	return false
+}
+
+// giveBack drops the answer so far, in favour of a problem.
+func (s *sink) giveBack() {
+	s.release()
+	s.cookies = nil
+	s.p.run.left.Add(s.took)
+	s.took = 0
+}
+
+// sizeOfCookies is what they take as fields of the envelope.
+func sizeOfCookies(lines []string) (n int64) {
+	for _, line := range lines {
+		n += int64(len("Set-Cookie: \r\n") + len(line))
+	}
+	return n
+}
+
+// canonical returns h with the names that clients look for: a handler may have written others into
+// the map.
+func canonical(h http.Header) http.Header {
+	is := true
+	for name := range h {
+		is = is && textproto.CanonicalMIMEHeaderKey(name) == name
+	}
+	if is {
+		return h
+	}
+	out := make(http.Header, len(h))
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		key := textproto.CanonicalMIMEHeaderKey(name)
+		out[key] = append(out[key], h[name]...)
+	}
+	return out
 }
 
 func hopByHop(name string) bool {
@@ -133,8 +185,7 @@ func (s *sink) Write(p []byte) (int, error) {
 		}
 		return len(p), nil
 	}
-	if s.full || !s.p.run.reserve(int64(len(p))) {
-		s.full = true
+	if s.full || !s.reserve(int64(len(p))) {
 		return 0, errFull
 	}
 	s.wrote += int64(len(p))

@@ -37,11 +37,11 @@ func target(base, raw, host string, ids map[string]int) (string, *url.URL, error
 	if path == "" && !hasQuery {
 		return "", nil, errors.New("is empty")
 	}
-	if refersToPart(path, ids) {
-		return "", nil, errReference
-	}
 	if path, err = below(base, path); err != nil {
 		return "", nil, err
+	}
+	if refersToPart(base, path, ids) {
+		return "", nil, errReference
 	}
 	if hasQuery {
 		path += "?" + query
@@ -49,6 +49,9 @@ func target(base, raw, host string, ids map[string]int) (string, *url.URL, error
 	u, err := url.ParseRequestURI(path) // as net/http does
 	if err != nil || u.Host != "" || u.Scheme != "" || u.Opaque != "" {
 		return "", nil, errors.New("cannot be parsed")
+	}
+	if len(u.Path) > 1 && (u.Path[1] == '/' || u.Path[1] == '\\') {
+		return "", nil, errors.New("begins with two slashes") // in a redirect it would name a host
 	}
 	return path, u, nil
 }
@@ -90,13 +93,29 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// refersToPart finds `$1/...` (OData Protocol 4.01 section 11.7.3.1). $metadata and $count are
-// paths.
-func refersToPart(path string, ids map[string]int) bool {
-	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+// refersToPart finds `$1/...` (OData Protocol 4.01 section 11.7.3.1) in a path that lies below base.
+func refersToPart(base, path string, ids map[string]int) bool {
+	for range strings.Count(base, "/") {
+		_, path, _ = strings.Cut(path, "/")
+	}
+	first, _, _ := strings.Cut(path, "/")
+	first, _ = url.PathUnescape(first)
 	id, is := strings.CutPrefix(first, "$")
+	if !is || isSystemResource(id) {
+		return false
+	}
 	_, known := ids[id]
-	return is && known
+	return known
+}
+
+// isSystemResource knows what OData has below a service root under such a name (URL Conventions 4.01
+// section 4), whatever the parts are called.
+func isSystemResource(name string) bool {
+	switch name {
+	case "metadata", "batch", "entity", "all", "root", "crossjoin":
+		return true
+	}
+	return false
 }
 
 // below resolves an escaped path against base, and makes sure that it lies there, as it stands and
@@ -180,10 +199,11 @@ func isBelow(base, path string) bool {
 
 // method checks and returns the method of a part.
 func method(m string, hasBody bool) (string, error) {
+	if !isToken(m) { // before upper-casing: that makes letters of ASCII of some others
+		return "", errors.New("is no token")
+	}
 	m = strings.ToUpper(m)
 	switch {
-	case !isToken(m):
-		return "", errors.New("is no token")
 	case m == http.MethodConnect || m == http.MethodTrace:
 		return "", errors.New("must not be CONNECT or TRACE")
 	case hasBody && (m == http.MethodGet || m == http.MethodHead):

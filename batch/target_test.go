@@ -19,7 +19,7 @@ func TestP1_Methods(t *testing.T) {
 	h := newEndpoint(t, batch.Config{}).Handler(seen)
 	for method, want := range map[string]string{
 		"get": "GET", "Post": "POST", "PURGE": "PURGE", "query": "QUERY", "delete": "DELETE",
-		"CONNECT": "", "trace": "", "G T": "", "GET\\r\\nX: y": "", "ﬀ": "",
+		"CONNECT": "", "trace": "", "G T": "", "GET\\r\\nX: y": "", "ﬀ": "", "poſt": "",
 	} {
 		a := answers(t, post(h, "/$batch", one(`"method":"`+method+`","url":"/a"`)))[0]
 		if want == "" {
@@ -80,6 +80,48 @@ func TestP2_Targets(t *testing.T) {
 }
 
 // escapes are attempts to leave /v1.0/, to reach another host, or to say one thing and mean another.
+// P2: fragments are not for servers.
+func TestP2_Fragments(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(seen)
+	for _, u := range []string{"/a#b", "a?b#c", "#", "http://service.test/a#b"} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 400 || !strings.Contains(string(a.Body), "fragment") {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+}
+
+// P2: nothing that a handler could redirect to names another host.
+func TestP2_TwoSlashes(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(seen)
+	for _, u := range []string{
+		"/.//evil.test/x", "/a/..//evil.test/x", "http://service.test//evil.test/x", "/%2e//evil.test", ".//evil.test", "/%2fevil.test", "/%5cevil.test", "/%5Cevil.test",
+	} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 400 {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+	for _, u := range []string{"/a//b", "a//", "/a/%2f"} {
+		if a := answers(t, post(h, "/$batch", get(u)))[0]; a.Status != 200 {
+			t.Errorf("%s: %d %s", u, a.Status, a.Body)
+		}
+	}
+}
+
+// R7: references to answers of other parts are found whatever the spelling; OData's own names are
+// paths, whatever a part is called.
+func TestR7_References(t *testing.T) {
+	h := newEndpoint(t, batch.Config{Path: "/v1.0/$batch"}).Handler(seen)
+	for u, want := range map[string]int{
+		"$1/x": 501, "$1": 501, "/$1/x": 501, "/v1.0/$1/x": 501, "http://service.test/v1.0/$1/x": 501, "%241/x": 501, "./$1/x": 501, "%2e/%24%31?a=b": 501,
+		"/v1%2e0/$1": 501, "a/../$1": 501, "$metadata": 200, "$metadata/x": 200, "/v1.0/$metadata": 200, "a/$1": 200, "$9": 200, "1": 200,
+	} {
+		body := fmt.Sprintf(`{"requests":[{"id":"1","method":"GET","url":"a"},{"id":"metadata","method":"GET","url":%q}]}`, u)
+		if a := answers(t, post(h, "/v1.0/$batch", body))[1]; a.Status != want {
+			t.Errorf("%s: %d %s, want %d", u, a.Status, a.Body, want)
+		}
+	}
+}
+
 func escapes() (all []string) {
 	ups := []string{"..", "%2e%2e", "%2E.", ".%2e", "..%2f", "%2e%2e%2f", "..%5c", "%2e%2e%5C", "..;", "...."}
 	for _, up := range ups {
@@ -216,6 +258,9 @@ func TestP7_P4_Fields(t *testing.T) {
 		"Authorization", "cookie", "Proxy-Authorization", "Proxy-X", "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "x-real-ip", "X-MS-Client-Principal", "X-MS-Client-Principal-Id",
 		"Origin", "Sec-Fetch-Site", "Sec-Anything", "From", "Range", "Max-Forwards",
 		"X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override", "X-Original-URL", "X-Rewrite-URL",
+		"Client-Cert", "Client-Cert-Chain", "Remote-User", "X-Remote-User", "Remote_User", "X_Forwarded_For", "X-Auth-Request-User", "X-Auth-Request-Email",
+		"X-Goog-Authenticated-User-Email", "X-Goog-IAP-JWT-Assertion", "X-Amzn-Oidc-Identity", "X-Authenticated-User", "X-Forwarded", "X-Original-Forwarded-For", "Client-IP",
+		"X-Original-Host", "X-Original-Method", "X-SSL-Client-Verify", "X-Envoy-External-Address", "Tailscale-User-Login", "X-Appengine-User-IP", "Cf-Access-Jwt-Assertion",
 	}
 	relaxed := newEndpoint(t, batch.Config{AllowHeaders: forbidden}).Handler(seen)
 	part := func(name, value string) string {
@@ -229,7 +274,7 @@ func TestP7_P4_Fields(t *testing.T) {
 			t.Errorf("%s, allowed: %v", name, r.Header)
 		}
 	}
-	for _, name := range []string{"Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Host"} {
+	for _, name := range []string{"Transfer-Encoding", "TE", "Trailer", "Upgrade", "Expect", "Host", "Transfer_Encoding"} {
 		if a := answers(t, post(relaxed, "/$batch", part(name, "evil.test")))[0]; a.Status != 400 {
 			t.Errorf("%s: %d", name, a.Status)
 		}
@@ -255,6 +300,27 @@ func TestP7_P4_Fields(t *testing.T) {
 	}
 	if a := answers(t, post(strict, "/$batch", one(`"method":"GET","url":"/a","headers":{`+many(64)+`}`)))[0]; a.Status != 200 {
 		t.Errorf("64 fields: %d", a.Status)
+	}
+}
+
+// P4: what parts do not inherit because the user says so is not for them to set, unless he allows it;
+// what they inherit comes from the envelope all the same.
+func TestP4_DroppedByTheUser(t *testing.T) {
+	envelope := one(`"method":"GET","url":"/a","headers":{"X-House-User":"root"}`)
+	h := newEndpoint(t, batch.Config{DropHeaders: []string{"x-house-user"}}).Handler(seen)
+	for _, name := range []string{"X-House-User", "x-house_user"} {
+		a := answers(t, post(h, "/$batch", strings.Replace(envelope, "X-House-User", name, 1)))[0]
+		if a.Status != 400 || !strings.Contains(string(a.Body), "must not be set in a part") {
+			t.Errorf("%s: %d %s", name, a.Status, a.Body)
+		}
+	}
+	h = newEndpoint(t, batch.Config{DropHeaders: []string{"X-House-User"}, AllowHeaders: []string{"X-House-User"}}).Handler(seen)
+	if r := sawBy(t, answers(t, post(h, "/$batch", envelope, "X-House-User", "mallory"))[0]); r.Header.Get("X-House-User") != "root" {
+		t.Errorf("allowed: %v", r.Header)
+	}
+	h = newEndpoint(t, batch.Config{}).Handler(seen)
+	if r := sawBy(t, answers(t, post(h, "/$batch", get("/a"), "X-Auth-Request-User", "mallory"))[0]); r.Header.Get("X-Auth-Request-User") != "mallory" {
+		t.Errorf("inherited: %v", r.Header)
 	}
 }
 
@@ -308,6 +374,21 @@ func TestP5_TagsAreRestored(t *testing.T) {
 	got := sawBy(t, answers(t, w.ResponseRecorder)[0])
 	if got.Header.Get("If-None-Match") != `"v1"` || got.Addr != r.RemoteAddr || got.Host != "service.test" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// P5: a tag that partial has suffixed keeps working in a part.
+func TestP5_MaskTagsAreCut(t *testing.T) {
+	h := newEndpoint(t, batch.Config{}).Handler(seen)
+	for tag, want := range map[string]string{
+		`"v1~fields.AAAAAAAAAAAAAAAA"`:       `"v1"`,
+		`"v0", "v1~fields.0123-_89abcdefgh"`: `"v0", "v1"`,
+		`"v0", "v1~fields.0123-_89abcdefg"`:  `"v0", "v1~fields.0123-_89abcdefg"`, // 15 digits are no mask
+	} {
+		a := answers(t, post(h, "/$batch", one(fmt.Sprintf(`"method":"PATCH","url":"/a","body":{},"headers":{"If-Match":%q}`, tag))))[0]
+		if got := sawBy(t, a).Header.Get("If-Match"); got != want {
+			t.Errorf("%s: %s, want %s", tag, got, want)
+		}
 	}
 }
 
