@@ -245,21 +245,13 @@ func (b *Bulkhead) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
-			var s slot // on the stack
-			if err := b.enter(r.Context(), c, &s); err != nil {
-				b.answer(w, r, err)
-				return
-			}
-			b.serve(&s, w, r, next)
-			return
-		}
-		k := &keeper{b: b, head: r.Method == http.MethodHead, ctx: r.Context()}
-		if err := b.enter(r.Context(), c, &k.slot); err != nil {
+		var s slot // on the stack: a refusal is to be cheap
+		if err := b.enter(r.Context(), c, &s); err != nil {
 			b.answer(w, r, err)
 			return
 		}
-		b.serveKept(k, w, r, next)
+		k := &keeper{b: b, slot: s, head: r.Method == http.MethodHead, ctx: r.Context()}
+		b.serve(k, w, r, next)
 	})
 }
 
@@ -276,22 +268,18 @@ func (b *Bulkhead) answer(w http.ResponseWriter, r *http.Request, err error) {
 	b.refuse(w, r, full)
 }
 
-// serve runs the handler. Whatever happens in it, the slot is given back once.
-func (b *Bulkhead) serve(s *slot, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	returned := false
-	defer func() { b.leftHandler(s, r, returned) }()
-	next.ServeHTTP(w, r)
-	returned = true
-}
-
-// serveKept does so too, and keeps the response.
-func (b *Bulkhead) serveKept(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
+// serve runs the handler and keeps the response. Whatever happens in it, the slot is given back once.
+func (b *Bulkhead) serve(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	returned := false
 	defer func() {
 		b.leftHandler(&k.slot, r, returned)
 		k.forget()
 	}()
-	k.Wrap(w, k)
+	if b.keeps() {
+		k.Wrap(w, k)
+	} else {
+		k.Wrap(w, nil) // still there to see a Flush and a Hijack
+	}
 	k.Serve(k, next, r)
 	returned = true
 }
@@ -312,8 +300,11 @@ func (b *Bulkhead) leftHandler(s *slot, r *http.Request, returned bool) {
 	}
 }
 
+// keeps reports whether responses are kept at all.
+func (b *Bulkhead) keeps() bool { return b.cfg.Buffer > 0 && b.cfg.BufferTotal > 0 }
+
 // around reports whether w is inside of b already: the same Bulkhead on both sides of a batch
-// would wait for itself. Without buffers it cannot see that.
+// would wait for itself.
 func (b *Bulkhead) around(w http.ResponseWriter) bool {
 	for outer := range rw.WalkOut(w) {
 		if k, ok := outer.(*keeper); ok && k.b == b {

@@ -25,6 +25,7 @@ const (
 	judgeFor      = 2 * time.Second // at most, and some services
 	sure          = 2               // standard errors
 	longEnough    = time.Second     // for a window, whatever runs
+	stalled       = 8               // mean times in which nothing returns
 	judgeSure     = 1.5             // the same, of a difference
 	meanOver      = 64
 )
@@ -53,6 +54,7 @@ type limiter struct {
 // that all have become slow, and of those that began and ended in it the short ones are too many.
 type window struct {
 	began   time.Time
+	last    time.Time // that a handler ended
 	n, peak int
 	sum     float64       // seconds, of the handlers that ended, whole
 	squares float64       // of them
@@ -73,6 +75,7 @@ func (w *window) end(began, now time.Time, sample bool) {
 	w.starts -= began.Sub(w.zero)
 	if sample {
 		w.n++
+		w.last = now
 		w.spent += now.Sub(began)
 		took := now.Sub(began).Seconds()
 		w.sum += took
@@ -110,7 +113,7 @@ func (w *window) shows(now time.Time) bool {
 
 func (w *window) next(now time.Time) {
 	w.began, w.n, w.peak, w.spent = now, 0, 0, -w.ages(now)
-	w.sum, w.squares = 0, 0
+	w.sum, w.squares, w.last = 0, 0, now
 }
 
 func (w *window) lasted(n int, d time.Duration, now time.Time) bool {
@@ -202,7 +205,7 @@ func (l *limiter) overdue(now time.Time, inFlight int) bool {
 		if now.After(l.probe.until) {
 			l.judge(inFlight, now)
 		}
-	case inFlight >= l.inForce() && l.limit < l.max && l.window.n == 0 && now.Sub(l.window.began) >= fullWindow:
+	case inFlight >= l.inForce() && l.limit < l.max && now.Sub(l.window.last) >= max(fullWindow, stalled*l.mean):
 		l.limit = min(l.max, 2*l.limit)
 		l.high = max(l.high, l.limit)
 		l.grew++
