@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/hotpath-go/hotpath/internal/rw"
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
 )
 
@@ -103,5 +104,40 @@ func TestB3_AnEventStreamThatIsNotKept(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// Trailers need a chunked body: with a Content-Length net/http drops them.
+func TestB2_TrailersArrive(t *testing.T) {
+	b := newBulkhead(t, bulkhead.Config{})
+	s := httptest.NewServer(b.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Sum")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set("X-Sum", "1")
+	})))
+	defer s.Close()
+	res, err := s.Client().Get(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if body, err := io.ReadAll(res.Body); string(body) != "body" || err != nil || res.Trailer.Get("X-Sum") != "1" {
+		t.Errorf("%q, %v, trailer %v", body, err, res.Trailer)
+	}
+}
+
+// B2: the body of a cache is kept by reference, and never written to.
+func TestB2_WhatIsOfferedIsNotWrittenTo(t *testing.T) {
+	b := newBulkhead(t, bulkhead.Config{})
+	stored := append(make([]byte, 0, 100), "stored"...)
+	w := get(b.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if !rw.Offer(w, rw.NewVariants(stored, nil)) {
+			t.Error("the offer is not taken")
+		}
+		_, _ = w.Write(stored)
+		_, _ = io.WriteString(w, " and more")
+	})), t.Context())
+	if spare := stored[:cap(stored)][len(stored)]; w.Body.String() != "stored and more" || spare != 0 {
+		t.Errorf("%q, and behind the stored body stands %q", w.Body, spare)
 	}
 }

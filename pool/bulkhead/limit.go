@@ -15,18 +15,18 @@ const (
 	fullWindow    = 100 * time.Millisecond
 	calmSamples   = 20
 	calmWindow    = 50 * time.Millisecond
-	smoothing     = 4               // full windows, of what base is the least of: the least of single ones is their noise
-	forgetting    = 1.0005          // of base, each full window
-	tolerance     = 1.5             // of the mean above base
-	binding       = 0.75            // share of the limit that must be in use for it to matter
-	wayUp         = 1.5             // a calm window
-	probeDepth    = 0.5             // of the limit that is in doubt
-	probeServices = 4               // mean times, in which a probe comes down
-	judgeFor      = 2 * time.Second // at most, and some services
-	sure          = 2               // standard errors
-	longEnough    = time.Second     // for a window, whatever runs
-	stalled       = 8               // mean times in which nothing returns
-	judgeSure     = 1.5             // the same, of a difference
+	smoothing     = 4           // full windows, of what base is the least of: the least of single ones is their noise
+	forgetting    = 1.0005      // of base, each full window
+	tolerance     = 1.5         // of the mean above base
+	binding       = 0.75        // share of the limit that must be in use for it to matter
+	wayUp         = 1.5         // a calm window
+	probeDepth    = 0.5         // of the limit that is in doubt
+	probeServices = 4           // mean times, in which a probe comes down
+	judgeFor      = time.Second // at most, and some services
+	sure          = 2           // standard errors
+	longEnough    = time.Second // for a window, whatever runs
+	stalled       = 8           // mean times in which nothing returns
+	judgeSure     = 1.5         // the same, of a difference
 	meanOver      = 64
 )
 

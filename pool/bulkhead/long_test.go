@@ -3,7 +3,6 @@ package bulkhead_test
 import (
 	"context"
 	"math"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -159,38 +158,6 @@ func TestL4_AProbeIsBoundedInTime(t *testing.T) {
 			t.Errorf("limit %d, %v", s.Limit, s.LimitChanges)
 		}
 	})
-}
-
-// Two kinds of calls, of which the rare one takes a thousand times as long, are no overload.
-func TestL2_TwoKindsOfCallsAreNoOverload(t *testing.T) {
-	for _, k := range []struct {
-		limit      int
-		calls      float64 // at a time
-		fast, slow time.Duration
-		share      float64 // of slow ones
-		n          int
-	}{
-		{64, 40, time.Millisecond, 400 * time.Millisecond, 0.05, 40_000},
-		{0, 200, 2 * time.Millisecond, 400 * time.Millisecond, 0.05, 100_000},
-		{0, 100, 2 * time.Millisecond, 3 * time.Second, 0.02, 40_000},
-		{0, 30, 5 * time.Millisecond, 50 * time.Millisecond, 0.2, 40_000},
-	} {
-		for seed := range uint64(2) {
-			inVirtualTime(t, bulkhead.Config{Limit: k.limit}, func(c *crowd) {
-				r := rand.New(rand.NewPCG(seed, 0))
-				gap := (float64(k.fast)*(1-k.share) + float64(k.slow)*k.share) / k.calls
-				for range k.n {
-					d := k.fast
-					if r.Float64() < k.share {
-						d = k.slow
-					}
-					c.call(d)
-					time.Sleep(time.Duration(r.ExpFloat64() * gap))
-				}
-				c.atMost(0.03)
-			})
-		}
-	}
 }
 
 // Calls that take no measurable time, by a coarse clock, are no reason to stop.
