@@ -16,6 +16,7 @@ type scope struct {
 	p       *Pool
 	tasks   []reservation // all guarded by p.mu
 	ended   bool
+	late    bool // it came after Close
 	closers int
 }
 
@@ -36,8 +37,8 @@ func scopeOf(ctx context.Context, p *Pool) *scope {
 	return s
 }
 
-// Handler marks the requests of next for After, and has Close wait for them. It stands anywhere
-// outside of who calls After.
+// Handler marks the requests of next for After, and has Close wait for them, but not for those
+// that come after it: to them the pool is closed. It stands anywhere outside of who calls After.
 func (p *Pool) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s := scopeOf(r.Context(), p); s != nil && s.alive() {
@@ -46,7 +47,11 @@ func (p *Pool) Handler(next http.Handler) http.Handler {
 		}
 		s := &scope{Context: r.Context(), p: p}
 		p.mu.Lock()
-		p.requests++
+		if p.closing { // Close would never end under traffic
+			s.ended, s.late = true, true
+		} else {
+			p.requests++
+		}
 		p.mu.Unlock()
 		marked := r.WithContext(s)
 		returned := false
@@ -69,6 +74,10 @@ func (s *scope) alive() bool {
 func (s *scope) end(returned bool) {
 	p := s.p
 	p.mu.Lock()
+	if s.late {
+		p.mu.Unlock()
+		return
+	}
 	s.ended = true
 	p.requests--
 	tasks := s.tasks
@@ -99,12 +108,17 @@ func (s *scope) end(returned bool) {
 // Without a Handler around, as in a cron job or a test, or if the request has ended, After is
 // TryGo and counts in Stats.Unwrapped. So f must not rely on what its caller does after the call.
 func (p *Pool) After(ctx context.Context, f func(ctx context.Context) error) error {
-	if f == nil {
-		return errNil
+	if err := check(ctx, f == nil); err != nil {
+		return err
 	}
 	s := scopeOf(ctx, p)
 	if s != nil {
 		p.mu.Lock()
+		if s.late {
+			p.refusedClosed++
+			p.mu.Unlock()
+			return ErrClosed
+		}
 		if !s.ended {
 			defer p.mu.Unlock()
 			switch {

@@ -68,7 +68,8 @@ type closer struct {
 // running tasks end. Close returns when all of them have returned, or at ctx's end: nil if every
 // accepted task ended by itself, else a *CloseError that names each that did not.
 //
-// In a task of p, known by ctx, it does not wait for that task. Any number of calls, together or
+// In a task of p, known by ctx, it does not wait for that task, whose slot goes to those that wait
+// in the queue until Close returns. Any number of calls, together or
 // later, give the same answer, each under its own ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	c := &closer{w: workerOf(ctx, p), quiet: make(chan struct{})}
@@ -84,7 +85,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	}
 	p.register(c, 1)
 	p.changed()
-	p.mu.Unlock()
+	p.wakeForRest()
 	defer func() {
 		p.mu.Lock()
 		p.register(c, -1)
@@ -150,10 +151,26 @@ func (p *Pool) register(c *closer, n int) {
 		delete(p.closers, c)
 	}
 	if c.w != nil {
+		before := c.w.closers
 		c.w.closers += n
+		switch {
+		case before == 0:
+			p.lent++
+		case c.w.closers == 0:
+			p.lent--
+		}
 	}
 	if c.s != nil {
 		c.s.closers += n
+	}
+}
+
+// wakeForRest has somebody come for what waits, also in batches whose workers do not go on.
+func (p *Pool) wakeForRest() {
+	if p.living() > 0 || p.batched > 0 {
+		p.wakeAndUnlock()
+	} else {
+		p.mu.Unlock()
 	}
 }
 
@@ -172,7 +189,7 @@ func (p *Pool) changed() {
 		workers, requests, reserved := len(p.all), p.requests, p.reserved
 		if c.w != nil || c.s != nil { // all who call from inside wait for each other's rest only
 			for _, w := range p.all {
-				if w.closers > 0 {
+				if w.closers > 0 && !w.hasRest() {
 					workers--
 				}
 			}
@@ -205,6 +222,7 @@ func (p *Pool) cut(cause error) {
 	p.cutted.Store(true)
 	p.cause = cause
 	var left []reservation
+	var futures []promise
 	for _, w := range p.all {
 		w.mu.Lock()
 		for ; w.lo < w.hi; w.lo++ {
@@ -228,26 +246,46 @@ func (p *Pool) cut(cause error) {
 	p.scopes = nil
 	for _, e := range left {
 		task := Task{Name: e.name(), Do: e.f, State: "waiting"}
-		if f, ok := e.c.(promise); ok && e.f == nil && !f.abandon() {
-			continue // claimed by its waiter, or cancelled, at the same moment
+		if f, ok := e.c.(promise); ok && e.f == nil {
+			if !f.claim() {
+				continue // by its waiter, or cancelled, at the same moment
+			}
+			futures = append(futures, f)
 		}
 		p.outcomes.cancelled++
 		p.report = append(p.report, named{e.number, task})
 	}
-	p.changed()
 	p.mu.Unlock()
 	p.cancel(ErrClosed)
+	for _, f := range futures {
+		f.abandon()
+	}
+	p.mu.Lock()
+	p.changed()
+	p.mu.Unlock()
 }
 
-// afterCut notes a task that returned an error after its context had been ended.
-func (p *Pool) afterCut(f any, number uint64) {
-	if !p.cutted.Load() {
-		return
+// finish counts a task that has ended in n, in one step with what Close says of it: it is named as
+// running or, if it failed after its context had been ended, as cancelled; never as both. own: it
+// is the worker's own task, and not one that was helped.
+func (w *worker) finish(n *uint64, f any, failed, own bool) {
+	p := w.p
+	cancelled := failed && p.cutted.Load()
+	if cancelled {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 	}
-	do, _ := f.(func(context.Context) error)
-	p.mu.Lock()
-	p.report = append(p.report, named{number, Task{Name: nameOf(f), Do: do, State: "cancelled"}})
-	p.mu.Unlock()
+	w.mu.Lock()
+	*n++
+	number := w.number
+	if own {
+		w.current, w.inTask = entry{}, false
+	}
+	w.mu.Unlock()
+	if cancelled {
+		do, _ := f.(func(context.Context) error)
+		p.report = append(p.report, named{number, Task{Name: nameOf(f), Do: do, State: "cancelled"}})
+	}
 }
 
 // named is the answer of Close: of what was noted, and of what still runs if ended is given.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime"
 	"time"
 )
@@ -35,6 +36,7 @@ const (
 	workersPerCore  = 4
 	defaultQueue    = 10_000
 	defaultIdleTime = 10 * time.Second
+	unbounded       = math.MaxInt / 4 // more is the same, and sums of it would overflow
 )
 
 // withDefaults returns cfg with zero fields filled in, or every problem at once.
@@ -64,6 +66,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	case cfg.Queue < 0:
 		cfg.Queue = 0
 	}
+	cfg.Workers, cfg.Queue = min(cfg.Workers, unbounded), min(cfg.Queue, unbounded)
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = defaultIdleTime
 	}

@@ -38,8 +38,8 @@ func Submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 
 func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T, error), wait bool) *Future[T] {
 	t := &Future[T]{p: p, f: f, ctx: attached{caller: ctx, joined: true}}
-	if f == nil {
-		t.settle(errNil)
+	if err := check(ctx, f == nil); err != nil {
+		t.settle(err)
 		return t
 	}
 	if ctx.Err() != nil {
@@ -91,6 +91,7 @@ func (t *Future[T]) bury() {
 		t.buried = true
 		p.queue.bury()
 		p.admit()
+		p.changed()
 	}
 	p.mu.Unlock()
 }
@@ -104,13 +105,8 @@ func (t *Future[T]) function() any {
 	return t.f
 }
 
-func (t *Future[T]) abandon() bool {
-	if !t.state.CompareAndSwap(waiting, claimed) {
-		return false
-	}
-	t.settle(ErrClosed)
-	return true
-}
+func (t *Future[T]) claim() bool { return t.state.CompareAndSwap(waiting, claimed) }
+func (t *Future[T]) abandon()    { t.settle(ErrClosed) }
 
 // execute runs f in w's slot, unless somebody else has claimed it.
 func (t *Future[T]) execute(w *worker) {
@@ -121,7 +117,7 @@ func (t *Future[T]) execute(w *worker) {
 
 func (t *Future[T]) call(w *worker) {
 	w.mu.Lock()
-	number, clocked := w.number, w.runs%sampled == 1
+	own, clocked := w.current.c == any(t), w.runs%sampled == 1
 	w.mu.Unlock()
 	var began time.Time
 	if clocked || t.p.cfg.TaskTimeout > 0 {
@@ -137,19 +133,14 @@ func (t *Future[T]) call(w *worker) {
 		if clocked {
 			t.p.run.Observe(time.Since(began))
 		}
-		w.mu.Lock()
+		n := &w.ok
 		switch {
 		case !returned:
-			w.panicked++
+			n = &w.panicked
 		case err != nil:
-			w.failed++
-		default:
-			w.ok++
+			n = &w.failed
 		}
-		w.mu.Unlock()
-		if err != nil {
-			t.p.afterCut(f, number)
-		}
+		w.finish(n, f, err != nil, own)
 		t.ctx.end()
 		t.settle(err)
 	}()

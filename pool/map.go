@@ -15,8 +15,8 @@ import (
 // the queue if others wait: a Map of a million holds nobody up. In a task of p it uses that
 // task's slot too, so one worker is enough.
 func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Context, v T) (R, error)) ([]R, error) {
-	if f == nil {
-		return nil, errNil
+	if err := check(ctx, f == nil); err != nil {
+		return nil, err
 	}
 	out := make([]R, len(in))
 	if len(in) == 0 || ctx.Err() != nil {

@@ -19,7 +19,8 @@ var (
 	// of tasks that Close had to cancel.
 	ErrClosed = errors.New("pool: closed")
 
-	errNil = errors.New("pool: the function is nil")
+	errNil   = errors.New("pool: the function is nil")
+	errNoCtx = errors.New("pool: the context is nil")
 )
 
 // A Pool runs tasks on at most Config.Workers goroutines. Make one with [New]; it is safe for
@@ -57,6 +58,7 @@ type Pool struct {
 	closing bool
 	over    bool // it was closed and nothing is left: nobody is inside any more
 	closers map[*closer]struct{}
+	lent    int // workers whose tasks wait in Close
 	report  []named
 	cause   error // of the cut
 
@@ -82,18 +84,29 @@ func New(cfg Config) (*Pool, error) {
 // only the wait for room in the queue. In a task of p nobody waits for room, for it might be
 // that very task that has to make it: a full queue is ErrFull at once.
 func (p *Pool) Go(ctx context.Context, f func(ctx context.Context) error) error {
-	if f == nil {
-		return errNil
+	if err := check(ctx, f == nil); err != nil {
+		return err
 	}
 	return p.add(ctx, entry{f, ctx}, true)
 }
 
 // TryGo is Go that never waits: without room it returns ErrFull at once.
 func (p *Pool) TryGo(ctx context.Context, f func(ctx context.Context) error) error {
-	if f == nil {
-		return errNil
+	if err := check(ctx, f == nil); err != nil {
+		return err
 	}
 	return p.add(ctx, entry{f, ctx}, false)
+}
+
+// check refuses what no task can be made of.
+func check(ctx context.Context, noFunction bool) error {
+	switch {
+	case noFunction:
+		return errNil
+	case ctx == nil:
+		return errNoCtx
+	}
+	return nil
 }
 
 // A submitter waits for room.
@@ -108,7 +121,16 @@ type submitter struct {
 // add accepts e or says why not. ctx tells who asks, and bounds the wait.
 func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 	p.mu.Lock()
-	if p.closing && !p.mayStill(ctx) {
+	if !p.closing && p.room() {
+		p.push(e)
+		p.wakeAndUnlock()
+		return nil
+	}
+	p.mu.Unlock()
+	// The rest asks ctx, whose methods may be anybody's: never under the lock.
+	w, inside, ended := workerOf(ctx, p), scopeOf(ctx, p), ctx.Err() != nil
+	p.mu.Lock()
+	if p.closing && !p.mayStill(w, inside) {
 		p.refusedClosed++
 		p.mu.Unlock()
 		return ErrClosed
@@ -118,10 +140,10 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 		p.wakeAndUnlock()
 		return nil
 	}
-	if !wait || ctx.Err() != nil || workerOf(ctx, p) != nil {
+	if !wait || ended || w != nil {
 		p.refusedFull++
 		p.mu.Unlock()
-		if wait && ctx.Err() != nil {
+		if wait && ended {
 			return errors.Join(ErrFull, context.Cause(ctx))
 		}
 		return ErrFull
@@ -142,32 +164,33 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if s.settled { // at the same moment
+		p.mu.Unlock()
 		return s.err
 	}
 	p.unlink(s)
 	p.refusedFull++
+	p.mu.Unlock()
 	return errors.Join(ErrFull, context.Cause(ctx))
 }
 
-// mayStill reports whether ctx belongs to somebody who was inside when Close came: half of a
-// job would fail in every deploy if tasks and requests could not finish what they began.
-func (p *Pool) mayStill(ctx context.Context) bool {
+// mayStill reports whether who asks was inside when Close came, in a task or a request: half of
+// a job would fail in every deploy if they could not finish what they began.
+func (p *Pool) mayStill(w *worker, s *scope) bool {
 	if p.cutted.Load() || p.over {
 		return false
 	}
-	if workerOf(ctx, p) != nil {
-		return true
-	}
-	s := scopeOf(ctx, p)
-	return s != nil && !s.ended
+	return w != nil || s != nil && !s.ended
 }
 
 // room: a task that a free worker will take at once does not wait.
 func (p *Pool) room() bool {
-	return p.living()+p.reserved < p.cfg.Queue+p.cfg.Workers-p.busy
+	return p.living()+p.reserved < p.cfg.Queue+p.slots()-p.busy
 }
+
+// slots is how many workers there may be: a task that waits in Close has lent its own away, or
+// what is in the queue would wait for it.
+func (p *Pool) slots() int { return p.cfg.Workers + p.lent }
 
 func (p *Pool) unlink(s *submitter) {
 	if s.prev == nil {
@@ -206,7 +229,7 @@ func (p *Pool) wakeAndUnlock() {
 			p.idle--
 			p.minIdle = min(p.minIdle, p.idle)
 			p.waking, signal = true, true
-		case len(p.all) < p.cfg.Workers:
+		case len(p.all) < p.slots():
 			p.waking = true
 			started = newWorker(p)
 			p.all = append(p.all, started)

@@ -15,7 +15,8 @@ type entry struct {
 type promise interface {
 	leaveQueue() (alive bool) // under Pool.mu: it is taken out
 	execute(w *worker)        // if nobody else has claimed it
-	abandon() bool            // ends it with ErrClosed, unless it was claimed
+	claim() bool              // false: somebody else has
+	abandon()                 // ends it with ErrClosed, by who has claimed it; not under Pool.mu
 	function() any
 }
 

@@ -84,16 +84,11 @@ func (w *worker) runBatch() (done bool) {
 		if e.f == nil {
 			e.c.(promise).execute(w)
 		} else {
-			err := w.call(e, clocked)
-			w.mu.Lock()
-			if err != nil {
-				w.failed++
+			if err := w.call(e, clocked); err != nil {
+				w.finish(&w.failed, e.f, true, true)
+				w.p.failure(e.f, err)
 			} else {
-				w.ok++
-			}
-			w.mu.Unlock()
-			if err != nil {
-				w.p.failure(e.f, err, w.number)
+				w.finish(&w.ok, e.f, false, true)
 			}
 		}
 	}
@@ -139,15 +134,14 @@ func (w *worker) claim() (e entry, clocked, ok bool) {
 // crashed ends a task of Go that panicked, or called Goexit (value nil).
 func (w *worker) crashed(value any) {
 	w.mu.Lock()
-	e, number := w.current, w.number
-	w.current, w.inTask = entry{}, false
-	if e.f != nil {
-		w.panicked++
-	}
+	e := w.current
 	w.mu.Unlock()
-	if e.f != nil {
-		w.p.panicked(e.f, &PanicError{value, debug.Stack()}, number)
+	if e.f == nil { // a Future has seen to that itself
+		return
 	}
+	w.finish(&w.panicked, e.f, true, true)
+	err := &PanicError{value, debug.Stack()}
+	w.p.cfg.Logger.Error("pool: a task panicked", "task", nameOf(e.f), "value", err.Value, "stack", string(err.Stack))
 }
 
 // next gets the worker something to do; it waits for that, and false ends the worker.
@@ -167,6 +161,11 @@ func (w *worker) next() bool {
 		p.admit()
 	}
 	for {
+		if len(p.all) > p.slots() { // a slot was lent while its task waited in Close
+			p.leave(w)
+			p.mu.Unlock()
+			return false
+		}
 		if more, ok := w.take(); ok {
 			w.hasBatch = true
 			p.busy++
@@ -201,6 +200,13 @@ func (w *worker) next() bool {
 		}
 		p.waking = false
 	}
+}
+
+// hasRest reports whether tasks of its batch have not begun.
+func (w *worker) hasRest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lo < w.hi
 }
 
 // take fills the worker's batch from the queue, or from what others have not begun: no task
@@ -328,14 +334,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-func (p *Pool) panicked(f any, err *PanicError, number uint64) {
-	p.cfg.Logger.Error("pool: a task panicked", "task", nameOf(f), "value", err.Value, "stack", string(err.Stack))
-	p.afterCut(f, number)
-}
-
 // failure logs a failed task of Go, at most one a second.
-func (p *Pool) failure(f any, err error, number uint64) {
-	p.afterCut(f, number)
+func (p *Pool) failure(f any, err error) {
 	if errors.Is(err, context.Canceled) && p.cutted.Load() {
 		return // Close names it
 	}

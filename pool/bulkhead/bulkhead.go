@@ -28,7 +28,8 @@ type Bulkhead struct {
 	limiter             // the limit, and what it learns from
 	queues              // who waits
 	inFlight int
-	ticks    uint // of the clock's sample
+	ticks    uint      // of the clock's sample
+	alarm    time.Time // while requests wait
 	tally
 
 	kept      atomic.Int64 // bytes of responses
@@ -87,22 +88,31 @@ func (h *hold) release() {
 
 // enter gets s a slot.
 func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
-	if rw.IsBackground(ctx) {
-		c.Priority-- // nobody's request never displaces one
-	}
 	level := levelOf(c.Priority)
+	if rw.IsBackground(ctx) {
+		level = min(level+1, levels-1) // nobody's request never displaces one
+	}
 	b.mu.Lock()
-	if b.waiting == 0 && b.inFlight < b.inForce() {
-		if b.timed() {
-			s.began = time.Now()
-		}
-		s.held = true
-		b.start(level, s.began)
+	if b.startAtOnce(level, s) {
 		b.mu.Unlock()
 		return nil
 	}
+	b.mu.Unlock()
 	now := time.Now()
-	w, err := b.line(ctx, c.Tenant, level, now)
+	patience := b.cfg.Patience
+	if end, ok := ctx.Deadline(); ok { // it may be anybody's method: not under the lock
+		patience = min(patience, end.Sub(now))
+	}
+	b.mu.Lock()
+	if b.overdue(now, b.inFlight) {
+		b.dispatch(now)
+	}
+	if b.startAtOnce(level, s) {
+		b.mu.Unlock()
+		return nil
+	}
+	w, err := b.line(patience, c.Tenant, level, now)
+	b.setAlarm(now)
 	b.mu.Unlock()
 	if err != nil {
 		return err
@@ -129,6 +139,37 @@ func (b *Bulkhead) enter(ctx context.Context, c Class, s *slot) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// setAlarm has somebody look, while requests wait, for what samples cannot tell as there are none:
+// see overdue. b.mu is held.
+func (b *Bulkhead) setAlarm(now time.Time) {
+	if left := b.alarm.Sub(now); b.fixed || b.waiting == 0 || left > 0 && left <= fullWindow {
+		return
+	}
+	b.alarm = now.Add(fullWindow)
+	time.AfterFunc(fullWindow, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		now := time.Now()
+		if b.overdue(now, b.inFlight) {
+			b.dispatch(now)
+		}
+		b.setAlarm(now)
+	})
+}
+
+// startAtOnce starts a handler if a slot is free and nobody waits for it. b.mu is held.
+func (b *Bulkhead) startAtOnce(level int, s *slot) bool {
+	if b.waiting > 0 || b.inFlight >= b.inForce() {
+		return false
+	}
+	if b.timed() {
+		s.began = time.Now()
+	}
+	s.held = true
+	b.start(level, s.began)
+	return true
 }
 
 // timed reports whether the next handler is: the clock is dearer than all else here, and says
@@ -204,47 +245,41 @@ func (b *Bulkhead) Handler(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		if b.cfg.Buffer == 0 || b.cfg.BufferTotal == 0 {
-			var s slot // on the stack
-			if err := b.enter(r.Context(), c, &s); err != nil {
-				b.answer(w, r, err)
-				return
-			}
-			b.serve(&s, w, r, next)
-			return
-		}
-		k := &keeper{b: b, head: r.Method == http.MethodHead, ctx: r.Context()}
-		if err := b.enter(r.Context(), c, &k.slot); err != nil {
+		var s slot // on the stack: a refusal is to be cheap
+		if err := b.enter(r.Context(), c, &s); err != nil {
 			b.answer(w, r, err)
 			return
 		}
-		b.serveKept(k, w, r, next)
+		k := &keeper{b: b, slot: s, head: r.Method == http.MethodHead, ctx: r.Context()}
+		b.serve(k, w, r, next)
 	})
 }
 
-// answer tells a client that it is refused. One that has left is told nothing.
+// answer tells a client that it is refused. Whose context ended in the queue has mostly left, and
+// hears nothing any more; but it may have been a deadline, or the server's own context at its
+// shutdown, and no answer would be an empty 200.
 func (b *Bulkhead) answer(w http.ResponseWriter, r *http.Request, err error) {
-	if full, ok := err.(*refusal); ok { // enter returns it as it is; errors.As would allocate
-		b.refuse(w, r, full)
+	full, ok := err.(*refusal) // enter returns it as it is; errors.As would allocate
+	if !ok {
+		b.mu.Lock()
+		full = b.full()
+		b.mu.Unlock()
 	}
+	b.refuse(w, r, full)
 }
 
-// serve runs the handler. Whatever happens in it, the slot is given back once.
-func (b *Bulkhead) serve(s *slot, w http.ResponseWriter, r *http.Request, next http.Handler) {
-	returned := false
-	defer func() { b.leftHandler(s, r, returned) }()
-	next.ServeHTTP(w, r)
-	returned = true
-}
-
-// serveKept does so too, and keeps the response.
-func (b *Bulkhead) serveKept(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
+// serve runs the handler and keeps the response. Whatever happens in it, the slot is given back once.
+func (b *Bulkhead) serve(k *keeper, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	returned := false
 	defer func() {
 		b.leftHandler(&k.slot, r, returned)
 		k.forget()
 	}()
-	k.Wrap(w, k)
+	if b.keeps() {
+		k.Wrap(w, k)
+	} else {
+		k.Wrap(w, nil) // still there to see a Flush and a Hijack
+	}
 	k.Serve(k, next, r)
 	returned = true
 }
@@ -265,8 +300,11 @@ func (b *Bulkhead) leftHandler(s *slot, r *http.Request, returned bool) {
 	}
 }
 
+// keeps reports whether responses are kept at all.
+func (b *Bulkhead) keeps() bool { return b.cfg.Buffer > 0 && b.cfg.BufferTotal > 0 }
+
 // around reports whether w is inside of b already: the same Bulkhead on both sides of a batch
-// would wait for itself. Without buffers it cannot see that.
+// would wait for itself.
 func (b *Bulkhead) around(w http.ResponseWriter) bool {
 	for outer := range rw.WalkOut(w) {
 		if k, ok := outer.(*keeper); ok && k.b == b {

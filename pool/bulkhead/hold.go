@@ -75,10 +75,15 @@ func (k *keeper) reserve(n int64) bool {
 	return true
 }
 
-// forget gives the bytes back.
-func (k *keeper) forget() {
+// drop gives the bytes back.
+func (k *keeper) drop() {
 	k.b.kept.Add(-k.kept)
 	k.kept, k.body = 0, nil
+}
+
+// forget is for what is left when the handler has ended.
+func (k *keeper) forget() {
+	k.drop()
 	if k.long {
 		k.long = false
 		k.b.longLived.Add(-1)
@@ -88,14 +93,20 @@ func (k *keeper) forget() {
 // giveUp sends what was kept, and p.
 func (k *keeper) giveUp(p []byte, reason int) (int, error) {
 	inner := k.Unwrap()
-	body := k.body
-	k.pass(reason)
-	if len(body) > 0 {
-		if _, err := inner.Write(body); err != nil {
-			return 0, err
-		}
+	if err := k.sendKept(reason); err != nil {
+		return 0, err
 	}
 	return inner.Write(p)
+}
+
+// sendKept ends the keeping and sends what was kept. From then on it counts no more.
+func (k *keeper) sendKept(reason int) (err error) {
+	k.pass(reason)
+	if len(k.body) > 0 {
+		_, err = k.Unwrap().Write(k.body)
+	}
+	k.drop()
+	return err
 }
 
 // pass ends the keeping: from here on bytes go straight out, and the slot stays until the return.
@@ -107,18 +118,24 @@ func (k *keeper) pass(reason int) {
 	k.Pass()
 }
 
-// OnFlush sends what is kept. An event stream declares itself long-lived by it.
-func (k *keeper) OnFlush() error {
-	media, _, _ := mime.ParseMediaType(k.Header().Get("Content-Type"))
-	if media == "text/event-stream" {
-		k.goLong()
-	}
-	body := k.body
-	k.pass(flushed)
-	if len(body) > 0 {
-		if _, err := k.Unwrap().Write(body); err != nil {
-			return err
+// Flush is FlushError for those who assert http.Flusher.
+func (k *keeper) Flush() { _ = k.FlushError() }
+
+// FlushError is where an event stream declares itself long-lived, whether it is kept or not.
+func (k *keeper) FlushError() error {
+	if !k.long {
+		media, _, _ := mime.ParseMediaType(k.Header().Get("Content-Type"))
+		if media == "text/event-stream" {
+			k.goLong()
 		}
+	}
+	return k.Writer.FlushError()
+}
+
+// OnFlush sends what is kept.
+func (k *keeper) OnFlush() error {
+	if err := k.sendKept(flushed); err != nil {
+		return err
 	}
 	return k.FlushInner()
 }
@@ -160,14 +177,10 @@ func (k *keeper) Offer(v *rw.Variants) bool {
 // Hijack sends what is kept; the connection is the handler's own business from then on.
 func (k *keeper) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if k.status != 0 && !k.Sent() {
-		body := k.body
-		k.pass(hijacked)
-		if len(body) > 0 {
-			if _, err := k.Unwrap().Write(body); err != nil {
-				return nil, nil, err
-			}
+		if err := k.sendKept(hijacked); err != nil {
+			return nil, nil, err
 		}
-	} else if !k.Sent() {
+	} else if !k.Sent() && k.b.keeps() {
 		k.b.count(func(t *tally) { t.unbuffered[hijacked]++ })
 	}
 	conn, buffered, err := k.Writer.Hijack()

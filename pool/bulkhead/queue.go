@@ -1,8 +1,8 @@
 package bulkhead
 
 import (
-	"context"
 	"hash/maphash"
+	"math"
 	"slices"
 	"time"
 )
@@ -103,11 +103,7 @@ func (b *Bulkhead) slack(patience time.Duration) time.Duration {
 }
 
 // line puts a request into a queue, or refuses it.
-func (b *Bulkhead) line(ctx context.Context, tenant string, at int, now time.Time) (*waiter, error) {
-	patience := b.cfg.Patience
-	if end, ok := ctx.Deadline(); ok {
-		patience = min(patience, end.Sub(now))
-	}
+func (b *Bulkhead) line(patience time.Duration, tenant string, at int, now time.Time) (*waiter, error) {
 	if patience < b.mean || patience <= 0 {
 		b.hopeless++
 		return nil, b.full()
@@ -124,7 +120,7 @@ func (b *Bulkhead) line(ctx context.Context, tenant string, at int, now time.Tim
 		for i := range at + 1 {
 			ahead += b.levels[i].n
 		}
-		if b.work(ahead) > 2*slack {
+		if b.work(ahead)/2 > slack {
 			b.hopeless++
 			return nil, b.full()
 		}
@@ -172,7 +168,7 @@ func (b *Bulkhead) servedAbove(at int) bool {
 
 // work is how long n requests take with the limit that is in force, or soon will be.
 func (b *Bulkhead) work(n int) time.Duration {
-	return time.Duration(float64(n) * float64(b.mean) / max(b.limit, b.high))
+	return time.Duration(min(float64(n)*float64(b.mean)/max(b.limit, b.high), math.MaxInt64/2))
 }
 
 // makeRoom drops the oldest of the longest queue of the lowest level that waits, unless that is
@@ -296,5 +292,5 @@ func (l *level) nextWaiter(now time.Time, slack time.Duration) *waiter {
 
 // memory is the service that all slots do within one patience.
 func (b *Bulkhead) memory() time.Duration {
-	return time.Duration(b.limit * float64(b.cfg.Patience))
+	return time.Duration(min(b.limit*float64(b.cfg.Patience), math.MaxInt64/2))
 }

@@ -20,7 +20,7 @@ func (e *refusal) RetryAfter() time.Duration { return e.after }
 
 // full is the refusal of now: after the time to work off what waits, and up to half of that by
 // chance so that they do not come back together. b.mu is held.
-func (b *Bulkhead) full() error {
+func (b *Bulkhead) full() *refusal {
 	d := b.work(b.waiting + 1)
 	d += time.Duration(rand.Float64() * 0.5 * float64(d))
 	return &refusal{max(d, time.Second)}
