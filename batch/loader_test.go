@@ -193,6 +193,38 @@ func TestL3_DesertedFetches(t *testing.T) {
 	}
 }
 
+// L3: deserted fetches that have ended count for nothing any more.
+func TestL3_TheGateClosesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		phases := []chan struct{}{make(chan struct{}), make(chan struct{})}
+		var phase atomic.Int32
+		l := newLoader(t, batch.LoaderConfig[int, int]{MaxWait: time.Hour, Fetch: func(context.Context, []int) (map[int]int, error) {
+			<-phases[phase.Load()]
+			return nil, nil
+		}})
+		ctx, leave := context.WithCancel(t.Context())
+		for k := range 2 {
+			go func() { _, _ = l.Load(ctx, k) }()
+			synctest.Wait()
+		}
+		leave()
+		synctest.Wait()
+		close(phases[0])
+		synctest.Wait()
+		phase.Store(1)
+		var wg sync.WaitGroup
+		for k := range 3 {
+			wg.Go(func() { _, _ = l.Load(t.Context(), k) })
+			synctest.Wait()
+		}
+		if n := l.Stats().InFlight; n != 2 {
+			t.Errorf("%d in flight, want 2 and one behind the gate", n)
+		}
+		close(phases[1])
+		wg.Wait()
+	})
+}
+
 // L3: a batch is held behind two slow fetches for MaxWait, 2 ms if that is negative, and no longer.
 func TestL3_HeldForMaxWait(t *testing.T) {
 	for wait, want := range map[time.Duration]time.Duration{0: 2 * time.Millisecond, 5 * time.Millisecond: 5 * time.Millisecond, -1: 2 * time.Millisecond} {

@@ -150,13 +150,10 @@ func newContent(s string) *content {
 	return c
 }
 
-// begin gives the part a context that ends with its handler, as that of any request does, and a
-// writer.
+// begin gives the part its context, and a writer. cancel belongs to a timeout; nil: there is none.
 func (p *part) begin(timeout time.Duration) (cancel context.CancelFunc) {
 	if timeout > 0 {
 		p.ctx.Context, cancel = context.WithTimeout(p.ctx.Context, timeout)
-	} else {
-		p.ctx.Context, cancel = context.WithCancel(p.ctx.Context)
 	}
 	p.w.Wrap(&p.sink, nil)
 	return cancel

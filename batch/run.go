@@ -202,9 +202,9 @@ func endAll(parts []*part) {
 func (b *run) serve(p *part) (goOn bool) {
 	b.e.running.Add(1)
 	cancel := p.begin(b.e.cfg.PartTimeout)
-	defer cancel()
-	if timeout := b.e.cfg.PartTimeout; timeout > 0 {
-		defer time.AfterFunc(timeout, func() { b.expire(p) }).Stop()
+	if cancel != nil {
+		timer := time.AfterFunc(b.e.cfg.PartTimeout, func() { b.expire(p) })
+		defer func() { timer.Stop(); cancel() }()
 	}
 	next, returned, refusal := b.next, false, false
 	defer func() {

@@ -561,7 +561,46 @@ func TestR6_PlacesAreFound(t *testing.T) {
 				t.Errorf("%s: took %v", url, took)
 			}
 		}
+		// One that is lost later is the only one that is.
+		for _, url := range []string{"/ends", "/lends"} {
+			r := httptest.NewRequest("POST", "http://service.test/$batch", strings.NewReader(get(url, "/a", url, "/b", "/c", "/d")))
+			r.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r.WithContext(ctx))
+			for i, a := range answers(t, w) {
+				if want := []int{504, 200, 504, 200, 200, 200}[i]; a.Status != want {
+					t.Errorf("%s: %d: %d %s", url, i, a.Status, a.Body)
+				}
+			}
+		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+	})
+}
+
+// R3, R6: what a handler has left behind gives no place away: its place went on when it ended.
+func TestR3_LeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := setup(t, batch.LoaderConfig[int, int]{})
+		running := make(chan struct{})
+		h := newEndpoint(t, batch.Config{Concurrency: 1}).Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/leaves":
+				go func() {
+					<-running
+					_, _ = l.Load(context.WithoutCancel(r.Context()), 1)
+				}()
+				return
+			case "/a":
+				close(running)
+			}
+			time.Sleep(time.Second)
+		}))
+		start := time.Now()
+		answers(t, post(h, "/$batch", get("/leaves", "/a", "/b")))
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("took %v: two parts ran at a time", took)
+		}
 		synctest.Wait()
 	})
 }
