@@ -53,7 +53,7 @@ func natureOf(name string) nature {
 		return steering
 	case hasAnyPrefix(name, "Sec-", "X-Forwarded-", "X-Original-"):
 		return forbidden
-	case hasAnyPrefix(name, proxies...):
+	case saysWhoIsCalling(name):
 		return forbidden
 	}
 	return plain
@@ -68,15 +68,17 @@ func hasAnyPrefix(s string, prefixes ...string) bool {
 	return false
 }
 
-// proxies are how names begin in which a proxy, that authenticates or ends TLS, says who is calling.
-// Handlers trust them because that proxy removes them from what clients send, but it does not look into
-// envelopes.
-var proxies = []string{
-	"Client-Cert", // RFC 9440
-	"Remote-", "X-Remote-", "X-Auth-", "X-Authenticated-", "X-Authentik-", "X-Authelia-", "X-Webauth-",
-	"Ssl-Client-", "X-Ssl-", "X-Client-Cert", "X-Tls-Client-",
-	"X-Ms-Client-Principal", "X-Ms-Token-", "X-Azure-", "X-Amzn-Oidc-", "X-Amzn-Mtls-", "X-Goog-", "X-Appengine-",
-	"Cf-", "X-Envoy-", "Tailscale-", "X-Pomerium-", "X-Consumer-", "X-Credential-", "X-Vouch-",
+// saysWhoIsCalling reports whether proxies that authenticate, or end TLS, say by a field of this name who is
+// calling. Handlers trust such fields because the proxy removes them from what clients send, but no
+// proxy looks into envelopes.
+func saysWhoIsCalling(name string) bool {
+	return hasAnyPrefix(name,
+		"Client-Cert", // RFC 9440
+		"Remote-", "X-Remote-", "X-Auth-", "X-Authenticated-", "X-Authentik-", "X-Authelia-", "X-Webauth-",
+		"Ssl-Client-", "X-Ssl-", "X-Client-Cert", "X-Tls-Client-",
+		"X-Ms-Client-Principal", "X-Ms-Token-", "X-Azure-", "X-Amzn-Oidc-", "X-Amzn-Mtls-", "X-Goog-", "X-Appengine-",
+		"Cf-", "X-Envoy-", "Tailscale-", "X-Pomerium-", "X-Consumer-", "X-Credential-", "X-Vouch-",
+	)
 }
 
 // steered is natureOf with name as CGI and those who follow it read it: Remote_User is Remote-User.
