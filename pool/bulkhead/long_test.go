@@ -199,6 +199,7 @@ func TestQ6_OneLongCallDoesNotEndTheQueue(t *testing.T) {
 
 func TestQ2_PatienceWithoutEnd(t *testing.T) {
 	inVirtualTime(t, bulkhead.Config{Limit: 1, Fixed: true, Patience: math.MaxInt64}, func(c *crowd) {
+		c.every(2*time.Second, 1, time.Second) // so that a service time is known
 		c.every(time.Millisecond, 100, time.Second)
 		c.wg.Wait()
 		c.atMost(0)
