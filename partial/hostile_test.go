@@ -75,15 +75,17 @@ func TestR4_StarsAreBounded(t *testing.T) {
 	}
 }
 
-type embBase struct{ ID int }
-type embMid struct{ embBase }
-type embLeft struct{ embMid }
-type embRight struct{ embMid }
-type embTop struct {
-	embLeft
-	embRight
-	N int
-}
+type (
+	embBase  struct{ ID int }
+	embMid   struct{ embBase }
+	embLeft  struct{ embMid }
+	embRight struct{ embMid }
+	embTop   struct {
+		embLeft
+		embRight
+		N int
+	}
+)
 
 // For has what encoding/json writes, also of a struct that is embedded by two ways.
 func TestR4_EmbeddedTwice(t *testing.T) {
