@@ -184,7 +184,7 @@ func (rec *recorder) confirm() {
 	}
 	if why == storable {
 		why = c.put(key, fresh, o)
-	} else {
+	} else if !why.ofRequest() {
 		c.remove(key, o)
 	}
 	if why == storable {

@@ -147,6 +147,27 @@ func TestF6_ClientsCannotEmptyTheCache(t *testing.T) {
 	}
 }
 
+// F6, of entries that a 304 confirms: it takes them from nobody either.
+func TestF6_NeitherByA304(t *testing.T) {
+	for _, fields := range [][]string{{"Cache-Control: no-cache, no-store"}, {"Authorization: a", "Cache-Control: no-cache"}} {
+		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Etag", `"1"`)
+			if r.Header.Get("If-None-Match") == "" {
+				says("x", "Cache-Control: public, max-age=60")(w, r)
+				return
+			}
+			w.Header().Set("Cache-Control", "max-age=60") // may not be shared with who has no Authorization
+			w.WriteHeader(http.StatusNotModified)
+		})
+		s.get()
+		if w := s.get(fields...); w.Code != 200 || w.Body.String() != "x" {
+			t.Errorf("%q: %d %q", fields, w.Code, w.Body)
+		}
+		s.get()
+		s.want(2, "the entry is still there after "+fields[0])
+	}
+}
+
 // A cookie client on a cold key leaves no mark under DefaultTTL: or nothing would ever be stored.
 func TestL3_ACookieLeavesNoMark(t *testing.T) {
 	s := newSite(t, httpcache.Config{DefaultTTL: func(*http.Request, int, http.Header) time.Duration { return time.Minute }}, says("x"))
