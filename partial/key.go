@@ -59,7 +59,7 @@ func unescape(dst, raw []byte) (name []byte, ok bool) {
 	return dst, true
 }
 
-// hex4 reads the escape \uXXXX at b[i:].
+// hex4 reads an escape such as \u0069 at b[i:].
 func hex4(b []byte, i int) (r rune, ok bool) {
 	if i+6 > len(b) || b[i] != '\\' || b[i+1] != 'u' {
 		return 0, false

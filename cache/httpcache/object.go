@@ -76,7 +76,6 @@ const (
 	changeWeight = 48 + 16 // a change, and the header of its first line
 )
 
-// forget is for what is not served before it is looked at: -1 means nothing was there.
 func (o *Object) isResponse() bool { return o != nil && o.response != nil }
 func (o *Object) isMark() bool     { return o != nil && o.response == nil && o.rule == nil }
 

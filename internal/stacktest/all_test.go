@@ -55,6 +55,15 @@ func layerOf(t *testing.T, letter byte) middleware {
 	return foreign[0] // a logger
 }
 
+// stackOf is the stack that letters name, the outermost first.
+func stackOf(t *testing.T, letters string) (stack []middleware) {
+	t.Helper()
+	for i := range len(letters) {
+		stack = append(stack, layerOf(t, letters[i]))
+	}
+	return stack
+}
+
 // shop is a service with a bit of everything. release lets /live go on.
 func shop(release <-chan struct{}) http.Handler {
 	mux := http.NewServeMux()

@@ -36,21 +36,7 @@ func cacheable(calls *atomic.Int64) http.Handler {
 // permutations of two and three layers, httpcache among them.
 func cachingStacks(t *testing.T) (all [][]middleware) {
 	for _, names := range []string{"h", "hc", "ch", "ht", "th", "hct", "htc", "cht", "cth", "thc", "tch", "chc", "hh", "lhlcl"} {
-		var stack []middleware
-		for _, name := range names {
-			switch name {
-			case 'h':
-				m, _ := caching(t)
-				stack = append(stack, m)
-			case 'c':
-				stack = append(stack, ours(t))
-			case 't':
-				stack = append(stack, limiter(t))
-			case 'l':
-				stack = append(stack, foreign[0])
-			}
-		}
-		all = append(all, stack)
+		all = append(all, stackOf(t, names))
 	}
 	return all
 }

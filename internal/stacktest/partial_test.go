@@ -91,24 +91,7 @@ func documents(calls *atomic.Int64) (http.Handler, map[string]string) {
 // maskingStacks are partial on either side of the others, and foreign layers in the gaps.
 func maskingStacks(t *testing.T) (all [][]middleware) {
 	for _, names := range []string{"p", "pp", "cp", "pc", "hp", "ph", "cph", "chp", "pch", "phc", "hpc", "hcp", "tcph", "lpl", "clplhl", "cpch", "php", "pt", "tp"} {
-		var stack []middleware
-		for _, name := range names {
-			switch name {
-			case 'p':
-				m, _ := masking(t)
-				stack = append(stack, m)
-			case 'h':
-				m, _ := caching(t)
-				stack = append(stack, m)
-			case 'c':
-				stack = append(stack, ours(t))
-			case 't':
-				stack = append(stack, limiter(t))
-			case 'l':
-				stack = append(stack, foreign[0])
-			}
-		}
-		all = append(all, stack)
+		all = append(all, stackOf(t, names))
 	}
 	return all
 }
