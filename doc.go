@@ -6,8 +6,8 @@
 //	cache/httpcache  HTTP responses by RFC 9111, streamed to all who wait
 //	compress responses as zstd, br or gzip, encoded once; request bodies decoded
 //	throttle exact limits for each consumer, in memory that is set once; fields that tell when to come back
+//	partial  only the fields that were asked for, cut without decoding, and told to the query
+//	batch    many loads in one query, without a window; many requests in one
 //	pool     background work that is not lost; pool/bulkhead: requests, not all at once
-//	metrics  any Stats(), of hotpath or your own, as Prometheus metrics; nobody else links client_golang
-//
-// The packages partial and batch are being built; CHANGELOG.md says what is there.
+//	metrics  any Stats(), of hotpath or your own, as Prometheus metrics, and golden signals by route; nobody else links client_golang
 package hotpath
