@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"net"
 	"net/http"
 	"time"
 
@@ -11,7 +12,11 @@ import (
 
 func httprateOld(mux http.Handler) (http.Handler, error) {
 	// old:httprate
-	return httprate.LimitByIP(100, time.Minute)(mux), nil
+	limit := httprate.LimitBy(100, time.Minute, func(r *http.Request) (string, error) {
+		host, _, err := net.SplitHostPort(r.RemoteAddr)
+		return httprate.CanonicalizeIP(host), err
+	}) // in older versions LimitByIP
+	return limit(mux), nil
 	// end
 }
 
