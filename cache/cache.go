@@ -30,6 +30,7 @@ type Cache[K comparable, V any] struct {
 	ops          flight.Ops[K, *Entry[K, V]]
 	tags         *tagset.Table
 	refreshes    *semaphore.Weighted
+	tier         *tier[K, V] // nil without a Remote
 
 	counters  stat.Striped[counters]
 	inFlight  atomic.Int64
@@ -59,6 +60,10 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		}
 	}
 	c.ops = c.loadOps()
+	if cfg.Remote != nil {
+		c.tier = newTier(cfg.Remote)
+		c.tier.alone = max(cfg.Remote.Watch(c.dropped), 0)
+	}
 	return c, nil
 }
 
