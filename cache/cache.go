@@ -150,6 +150,8 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 		return isFresh, t
 	case e.missing() != nil:
 		return isGone, t // an ErrNotFound is never stale
+	case e.linger == 0 && e.expires != forever:
+		return isGone, t // nor what a Remote does not know of
 	case t < after(expires, c.cfg.StaleWhileRevalidate):
 		return isStale, t
 	case t < after(expires, c.cfg.StaleIfError):

@@ -45,7 +45,7 @@ type wish[K comparable] struct {
 	born    string        // when we took it
 	holder  string        // who has the lease, as far as we know
 	left    time.Duration // of that lease
-	woken   <-chan struct{}
+	ticket  ticket
 	unlucky bool // the lease we waited for has ended without a value
 }
 
@@ -85,7 +85,7 @@ func (t *Tier[K, V]) round(ctx context.Context, wishes []*wish[K], values []cach
 	}
 	defer func() { // also if load panics
 		for _, w := range held {
-			t.waiters.leave(w.text, true, false)
+			t.waiters.leave(w.text, w.ticket, false)
 		}
 	}()
 	var alone, wait []*wish[K]
@@ -126,12 +126,12 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 			oldest = strconv.FormatInt(w.oldest.Microseconds(), 10)
 		}
 		calls[i] = call{getScript, []string{t.valueKey(w.text), t.leaseKey(w.text), t.base + "s", t.base + "t:"}, []string{t.base + "t:", w.token, lease, oldest}}
-		w.woken = t.waiters.enter(w.text, w.known)
+		w.ticket = t.waiters.enter(w.text, w.known)
 	}
 	replies, err := t.trip(ctx, calls...)
 	if err != nil {
 		for _, w := range wishes {
-			t.waiters.leave(w.text, false, false)
+			t.waiters.leave(w.text, w.ticket, false)
 		}
 		return nil, nil, nil, err
 	}
@@ -150,13 +150,14 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 				t.counters.unreadable.Add(1)
 				w.oldest = 0
 				again = append(again, w)
-				t.waiters.leave(w.text, false, false)
+				t.waiters.leave(w.text, w.ticket, false)
 			case len(values[w.at].Tags) > 0:
 				w.born, _ = reply[5].ToString()
 				tagged = append(tagged, w)
-			default:
+			case t.waiters.leave(w.text, w.ticket, true):
 				t.counters.hits.Add(1)
-				t.waiters.leave(w.text, false, true)
+			default: // changed while it was on its way
+				again = append(again, w)
 			}
 		case kind == "held" && len(reply) == 3:
 			holder, _ := reply[1].ToString()
@@ -164,12 +165,11 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 			w.unlucky = w.holder != "" && w.holder != holder
 			w.holder, w.left = holder, time.Duration(max(ms, 1))*time.Millisecond
 			held = append(held, w)
-			t.waiters.pause(w.text)
 			t.counters.waits.Add(1)
 		default: // "lease"
 			w.born, _ = reply[1].ToString()
 			leased = append(leased, w)
-			t.waiters.leave(w.text, false, false)
+			t.waiters.leave(w.text, w.ticket, false)
 			t.counters.leases.Add(1)
 		}
 	}
@@ -177,7 +177,7 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 	if err != nil {
 		t.giveBack(leased)
 		for _, w := range held {
-			t.waiters.leave(w.text, true, false)
+			t.waiters.leave(w.text, w.ticket, false)
 		}
 		return nil, nil, nil, err
 	}
@@ -190,12 +190,6 @@ func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []
 	if len(wishes) == 0 {
 		return nil, nil
 	}
-	good := make([]bool, len(wishes))
-	defer func() {
-		for i, w := range wishes {
-			t.waiters.leave(w.text, false, good[i])
-		}
-	}()
 	calls := make([]call, len(wishes))
 	for i, w := range wishes {
 		calls[i] = call{script: tagsScript}
@@ -205,19 +199,22 @@ func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []
 	}
 	replies, err := t.trip(ctx, calls...)
 	if err != nil {
+		for _, w := range wishes {
+			t.waiters.leave(w.text, w.ticket, false)
+		}
 		return nil, err
 	}
 	for i, w := range wishes {
 		numbers, _ := replies[i].ToArray()
 		born, err := strconv.ParseInt(w.born, 10, 64)
-		good[i] = err == nil && len(numbers) == len(calls[i].keys)
+		good := err == nil && len(numbers) == len(calls[i].keys)
 		for _, m := range numbers {
 			text, err := m.ToString()
 			n, notNumber := strconv.ParseInt(text, 10, 64)
-			good[i] = good[i] && err == nil && notNumber == nil && n <= born
+			good = good && err == nil && notNumber == nil && n <= born
 		}
 		w.born = ""
-		if good[i] {
+		if t.waiters.leave(w.text, w.ticket, good) && good {
 			t.counters.hits.Add(1)
 		} else {
 			purged = append(purged, w)
@@ -231,7 +228,7 @@ func (w *wish[K]) await(ctx context.Context) error {
 	over := time.NewTimer(w.left + time.Millisecond)
 	defer over.Stop()
 	select {
-	case <-w.woken:
+	case <-w.ticket.woken:
 		return nil
 	case <-over.C:
 		return nil
@@ -282,7 +279,7 @@ func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values [
 		return problem
 	}
 	for _, w := range filled {
-		t.waiters.enter(w.text, true)
+		w.ticket = t.waiters.enter(w.text, true)
 	}
 	replies, err := t.trip(context.WithoutCancel(ctx), calls...)
 	for i, w := range filled {
@@ -294,7 +291,7 @@ func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values [
 			t.counters.lost.Add(1)
 			values[w.at].TTL = 0
 		}
-		t.waiters.leave(w.text, false, true)
+		t.waiters.leave(w.text, w.ticket, true)
 		t.waiters.wake(w.text) // our own doings are not told us
 	}
 	if err != nil {

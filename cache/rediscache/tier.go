@@ -18,10 +18,11 @@ type Tier[K comparable, V any] struct {
 	patience time.Duration
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
-	up    atomic.Bool // trips are made
-	away  atomic.Bool // what is logged
-	trips chan struct{}
-	kick  chan struct{}
+	up      atomic.Bool // trips are made
+	trusted atomic.Bool // the cache may have what it believes to hear the changes of
+	away    atomic.Bool // what is logged
+	trips   chan struct{}
+	kick    chan struct{}
 
 	drop     atomic.Pointer[func(keys []K, tags []string, all bool)]
 	watched  atomic.Bool // by more than one Cache

@@ -156,6 +156,7 @@ func (t *Tier[K, V]) ping() error {
 // settle takes the result of a ping.
 func (t *Tier[K, V]) settle(err error) {
 	if err == nil {
+		t.trusted.Store(true)
 		t.up.Store(true)
 		if t.away.Swap(false) {
 			t.cfg.Logger.Info("rediscache: Redis is there", "prefix", t.cfg.Prefix)
@@ -165,6 +166,8 @@ func (t *Tier[K, V]) settle(err error) {
 	t.up.Store(false)
 	if !t.away.Swap(true) {
 		t.cfg.Logger.Warn("rediscache: Redis is away", "prefix", t.cfg.Prefix, "error", err)
+	}
+	if t.trusted.Swap(false) {
 		t.gap()
 	}
 }

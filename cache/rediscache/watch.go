@@ -15,6 +15,7 @@ const anyAge = time.Duration(math.MaxInt64) // what cache asks for if it has not
 // nil: all, or the connection is gone.
 func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 	if names == nil {
+		t.trusted.Store(false)
 		t.up.Store(false) // until a ping has shown that there is a connection
 		t.gap()
 		t.pingNow()
@@ -44,7 +45,7 @@ func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 			_, text, _ := strings.Cut(rest, ":") // behind the version
 			if kind == "l:" {
 				t.waiters.wake(text)
-			} else if key, err := textKey[K](text); err == nil && t.waiters.concerns(text) {
+			} else if key, err := textKey[K](text); err == nil && t.waiters.changed(text) {
 				keys = append(keys, key)
 			}
 		}
@@ -63,14 +64,20 @@ type waiters struct {
 
 // A waiting is what this process has under way for a key.
 type waiting struct {
-	users   int           // Fetches
-	reading int           // of them, those whose trip is under way
+	fetches int
+	changes int           // of the value, that the cache was not told of
 	known   bool          // the cache may have something of the key
 	woken   chan struct{} // closed when the lease has changed
 }
 
-// enter begins the trip of a Fetch; known: the cache has something of the key.
-func (w *waiters) enter(key string, known bool) (woken <-chan struct{}) {
+// A ticket is what a Fetch has from entering with a key.
+type ticket struct {
+	woken   <-chan struct{}
+	changes int
+}
+
+// enter is called before the trip of a Fetch; known: the cache has something of the key.
+func (w *waiters) enter(key string, known bool) ticket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
@@ -81,31 +88,23 @@ func (w *waiters) enter(key string, known bool) (woken <-chan struct{}) {
 		x = &waiting{woken: make(chan struct{})}
 		w.m[key] = x
 	}
-	x.users++
-	x.reading++
+	x.fetches++
 	x.known = x.known || known
-	return x.woken
+	return ticket{x.woken, x.changes}
 }
 
-// pause says that the trip is over, and that its Fetch waits.
-func (w *waiters) pause(key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.m[key].reading--
-}
-
-// leave ends what enter began, and pause has not; known: with something for the cache.
-func (w *waiters) leave(key string, paused, known bool) {
+// leave ends what enter began; found: with something for the cache. It reports whether that still
+// stands: from now on the cache hears of changes by itself.
+func (w *waiters) leave(key string, tk ticket, found bool) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	if !paused {
-		x.reading--
-	}
-	x.known = x.known || known
-	if x.users--; x.users == 0 {
+	stands := x.changes == tk.changes
+	x.known = x.known || found && stands
+	if x.fetches--; x.fetches == 0 {
 		delete(w.m, key)
 	}
+	return stands
 }
 
 // knows says that the cache may now have something of key.
@@ -117,13 +116,17 @@ func (w *waiters) knows(key string) {
 	}
 }
 
-// concerns reports whether the cache must hear that the value of key has changed. It need not if all
-// who asked wait for just that: else every fill would take away the flights that wait for it.
-func (w *waiters) concerns(key string) bool {
+// changed notes that the value of key has changed, and reports whether the cache must hear of it. It
+// need not if all who asked have not got anything yet: else every fill would take away the flights
+// that wait for it.
+func (w *waiters) changed(key string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	return x == nil || x.known || x.reading > 0
+	if x != nil {
+		x.changes++
+	}
+	return x == nil || x.known
 }
 
 func (w *waiters) wake(key string) {
