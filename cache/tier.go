@@ -154,27 +154,21 @@ func (t *tier[K, V]) delivers(c *Cache[K, V]) {
 	t.retrying = t.retrying || start
 	t.mu.Unlock()
 	if start {
-		go c.payBehind()
+		go c.payBehind(firstRetry, now()+retryFor)
 	}
 }
 
-// payBehind tries to pay for retryFor, then gives up until the Remote is known to answer.
-func (c *Cache[K, V]) payBehind() {
-	t := c.tier
-	wait, until := firstRetry, now()+retryFor
-	for {
-		if c.pay() {
-			return
-		}
-		if now() >= until {
-			break
-		}
-		time.Sleep(wait)
-		wait = min(2*wait, lastRetry)
+// payBehind tries to pay, and again after wait, then gives up until the Remote is known to answer.
+func (c *Cache[K, V]) payBehind(wait, until time.Duration) {
+	switch t := c.tier; {
+	case c.pay():
+	case now() < until:
+		time.AfterFunc(wait, func() { c.payBehind(min(2*wait, lastRetry), until) })
+	default:
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.retrying = false
 	}
-	t.mu.Lock()
-	t.retrying = false
-	t.mu.Unlock()
 }
 
 // pay tells the Remote of everything that is owed. true: nothing is, and nobody retries.
