@@ -33,9 +33,10 @@ type loading struct {
 	born     uint64 // tagset's Now before it began
 	began    time.Duration
 	ended    time.Duration
-	missing  int   // keys that were not found
-	err      error // why all have failed
-	returned bool  // without a panic: then ended is known
+	missing  int        // keys that were not found
+	err      error      // why all have failed
+	returned bool       // without a panic: then ended is known
+	tagged   [][]string // with a Remote: the tags of each key, in their order
 
 	mu     sync.Mutex // a loader may use goroutines
 	ttl    time.Duration
@@ -80,7 +81,9 @@ func (l *loading) said() (ttl time.Duration, hasTTL bool, tags []string) {
 	return l.ttl, l.hasTTL, slices.Clip(l.tags)
 }
 
-func (c *Cache[K, V]) canLoad() bool { return c.cfg.Load != nil || c.cfg.LoadMany != nil }
+func (c *Cache[K, V]) canLoad() bool {
+	return c.cfg.Load != nil || c.cfg.LoadMany != nil || c.tier != nil
+}
 
 // miss answers a Get that found nothing to return.
 func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
@@ -211,9 +214,19 @@ func short(key any) string {
 	return s
 }
 
-// load gets the value of key from its source and makes an entry of it. An ErrNotFound is an
-// entry too.
+// load is what a flight does.
 func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
+	if c.tier != nil && key == key {
+		r := c.fetch(ctx, []K{key})[key]
+		return r.e, r.err
+	}
+	e, _, err := c.loadKey(ctx, key)
+	return e, err
+}
+
+// loadKey gets the value of key from its source and makes an entry of it. An ErrNotFound is an
+// entry too.
+func (c *Cache[K, V]) loadKey(ctx context.Context, key K) (*Entry[K, V], *loading, error) {
 	l := c.beginLoad(ctx)
 	defer c.endLoad(l, 1)
 	v, err := c.source(l, key)
@@ -226,12 +239,15 @@ func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
 	case e.missing() != nil:
 		l.missing = 1
 	}
-	return e, l.err
+	return e, l, l.err
 }
 
 func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
-	if c.cfg.Load != nil {
+	switch {
+	case c.cfg.Load != nil:
 		return c.cfg.Load(ctx, key)
+	case c.cfg.LoadMany == nil: // but for what a Remote has
+		return v, ErrNotFound
 	}
 	values, err := c.cfg.LoadMany(ctx, []K{key})
 	if err != nil {
@@ -271,12 +287,23 @@ func (c *Cache[K, V]) endLoad(l *loading, n int) {
 }
 
 // loaded returns the entry for what a loader returned; nil if that was a failure.
-func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) *Entry[K, V] {
+func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) (e *Entry[K, V]) {
 	ttl, hasTTL, tags := l.said()
+	if err == nil {
+		tags = c.tagged(key, v, tags)
+	}
+	if c.tier != nil {
+		l.tagged = append(l.tagged, tags)
+		defer func() {
+			if e != nil {
+				e.setBegan(l.began)
+			}
+		}()
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
 		var none V
-		e := c.newEntry(key, none, err, l.ended, c.cfg.NegativeTTL, tags, l.born, cost)
+		e = c.newEntry(key, none, err, l.ended, c.cfg.NegativeTTL, tags, l.born, cost)
 		if c.cfg.NegativeTTL == 0 || hasTTL && ttl == 0 {
 			e.weight = 0
 		}
@@ -286,7 +313,7 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Durati
 	case !hasTTL:
 		ttl = c.cfg.TTL
 	}
-	e := c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
+	e = c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
 	if ttl == 0 {
 		e.weight = 0
 	}

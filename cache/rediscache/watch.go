@@ -1,0 +1,148 @@
+package rediscache
+
+import (
+	"math"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const anyAge = time.Duration(math.MaxInt64) // what cache asks for if it has nothing of a key
+
+// invalidated hears, on the goroutine that reads the connection, which keys others have changed;
+// nil: all, or the connection is gone.
+func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
+	if names == nil {
+		t.trusted.Store(false)
+		t.up.Store(false) // until a ping has shown that there is a connection
+		t.gap()
+		t.pingNow()
+		return
+	}
+	var keys []K
+	var tags []string
+	for _, m := range names {
+		name, err := m.ToString()
+		if err != nil {
+			continue
+		}
+		name, ours := strings.CutPrefix(name, t.base)
+		if !ours || len(name) < 2 {
+			continue
+		}
+		kind, rest := name[:2], name[2:]
+		switch kind {
+		case "t:":
+			if rest == "" {
+				t.counters.invalidations.Add(1)
+				t.dropped(nil, nil, true)
+				continue
+			}
+			tags = append(tags, rest)
+		case "v:", "l:":
+			_, text, _ := strings.Cut(rest, ":") // behind the version
+			if kind == "l:" {
+				t.waiters.wake(text)
+			} else if key, err := textKey[K](text); err == nil && t.waiters.changed(text) {
+				keys = append(keys, key)
+			}
+		}
+	}
+	if len(keys)+len(tags) > 0 {
+		t.counters.invalidations.Add(uint64(len(keys) + len(tags)))
+		t.dropped(keys, tags, false)
+	}
+}
+
+// waiters is who waits for the leases of others.
+type waiters struct {
+	mu sync.Mutex
+	m  map[string]*waiting
+}
+
+// A waiting is what this process has under way for a key.
+type waiting struct {
+	fetches int
+	changes int           // of the value, that the cache was not told of
+	known   bool          // the cache may have something of the key
+	woken   chan struct{} // closed when the lease has changed
+}
+
+// A ticket is what a Fetch has from entering with a key.
+type ticket struct {
+	woken   <-chan struct{}
+	changes int
+}
+
+// enter is called before the trip of a Fetch; known: the cache has something of the key.
+func (w *waiters) enter(key string, known bool) ticket {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.m[key]
+	if x == nil {
+		if w.m == nil {
+			w.m = make(map[string]*waiting)
+		}
+		x = &waiting{woken: make(chan struct{})}
+		w.m[key] = x
+	}
+	x.fetches++
+	x.known = x.known || known
+	return ticket{x.woken, x.changes}
+}
+
+// leave ends what enter began; found: with something for the cache. It reports whether that still
+// stands: from now on the cache hears of changes by itself.
+func (w *waiters) leave(key string, tk ticket, found bool) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.m[key]
+	stands := x.changes == tk.changes
+	x.known = x.known || found && stands
+	if x.fetches--; x.fetches == 0 {
+		delete(w.m, key)
+	}
+	return stands
+}
+
+// knows says that the cache may now have something of key.
+func (w *waiters) knows(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.m[key]; x != nil {
+		x.known = true
+	}
+}
+
+// changed notes that the value of key has changed, and reports whether the cache must hear of it. It
+// need not if all who asked have not got anything yet: else every fill would take away the flights
+// that wait for it.
+func (w *waiters) changed(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.m[key]
+	if x != nil {
+		x.changes++
+	}
+	return x == nil || x.known
+}
+
+func (w *waiters) wake(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if x := w.m[key]; x != nil {
+		close(x.woken)
+		x.woken = make(chan struct{})
+	}
+}
+
+func (w *waiters) wakeAll() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, x := range w.m {
+		close(x.woken)
+		x.woken = make(chan struct{})
+	}
+}
