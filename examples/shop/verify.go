@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -125,12 +126,12 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 	products := min(staleProducts, shopSize)
 	var mu sync.Mutex // one write at a time for a product, so that its versions only grow
 	locks := make([]sync.Mutex, products)
-	acknowledged := make([]atomic.Int64, products)
+	known, began := make([]versions, products), time.Now()
 	for i := range products {
 		if _, err := client.ask(ctx, "writer", priceRequest(i+1, firstVersion)); err != nil {
 			return s, err
 		}
-		acknowledged[i].Store(firstVersion)
+		known[i].acknowledge(firstVersion)
 	}
 	var next, writes, reads, stale atomic.Int64
 	fail := func(e error) {
@@ -144,14 +145,14 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 	for worker := range staleClients {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(worker)))
-			for next.Add(1) <= int64(operations) && ctx.Err() == nil {
+			for (next.Add(1) <= int64(operations) || time.Since(began) < 3*t.Stale) && ctx.Err() == nil {
 				i := rng.IntN(products)
 				if rng.IntN(4) == 0 {
 					locks[i].Lock()
-					version := acknowledged[i].Load() + 1
+					version := known[i].least(0) + 1
 					_, e := client.ask(ctx, fmt.Sprint("writer-", rng.IntN(200)), priceRequest(i+1, version))
 					if e == nil {
-						acknowledged[i].Store(version)
+						known[i].acknowledge(version)
 					}
 					locks[i].Unlock()
 					writes.Add(1)
@@ -161,7 +162,7 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 					}
 					continue
 				}
-				least := acknowledged[i].Load()
+				least := known[i].least(t.Stale)
 				seen, e := readPrice(ctx, client, fmt.Sprint("reader-", rng.IntN(200)), i+1, shopSize, rng.IntN(3) == 0)
 				reads.Add(1)
 				if e != nil {
