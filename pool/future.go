@@ -56,7 +56,7 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 	}
 	t.inQueue = false
 	if w := workerOf(ctx, p); w != nil && wait && errors.Is(err, ErrFull) && !p.cutted.Load() {
-		t.execute(w) // only tasks make room, and this is one
+		t.execute(w, false) // only tasks make room, and this is one
 		return t
 	}
 	if !errors.Is(err, ErrClosed) && ctx.Err() != nil {
@@ -93,7 +93,7 @@ func (t *Future[T]) bury() {
 		p.admit()
 		p.changed()
 	}
-	p.mu.Unlock()
+	p.unlock()
 }
 
 func (t *Future[T]) leaveQueue() (alive bool) { t.inQueue = false; return !t.buried }
@@ -109,16 +109,15 @@ func (t *Future[T]) claim() bool { return t.state.CompareAndSwap(waiting, claime
 func (t *Future[T]) abandon()    { t.settle(ErrClosed) }
 
 // execute runs f in w's slot, unless somebody else has claimed it.
-func (t *Future[T]) execute(w *worker) {
+func (t *Future[T]) execute(w *worker, own bool) {
 	if t.state.CompareAndSwap(waiting, claimed) {
-		t.call(w)
+		t.call(w, own)
 	}
 }
 
-func (t *Future[T]) call(w *worker) {
-	w.mu.Lock()
-	own, clocked := w.current.c == any(t), w.runs%sampled == 1
-	w.mu.Unlock()
+// call runs f. own: w runs it as its own task, and not in the place of one that waits for it.
+func (t *Future[T]) call(w *worker, own bool) {
+	clocked := own && w.runs%sampled == 1
 	var began time.Time
 	if clocked || t.p.cfg.TaskTimeout > 0 {
 		began = time.Now()
@@ -141,7 +140,6 @@ func (t *Future[T]) call(w *worker) {
 			n = &w.failed
 		}
 		w.finish(n, f, err != nil, own)
-		t.ctx.end()
 		t.settle(err)
 	}()
 	t.value, err = f(&t.ctx)
@@ -159,9 +157,13 @@ func (t *Future[T]) settle(err error) {
 	t.err = err
 	t.ctx.mu.Lock()
 	t.f = nil
+	t.ctx.over = true
 	t.state.Store(settled)
-	done, stop := t.done, t.stop
+	done, stop, made := t.done, t.stop, t.ctx.made
 	t.ctx.mu.Unlock()
+	if made != nil {
+		made.cancel()
+	}
 	if done != nil {
 		close(done)
 	}
@@ -198,14 +200,19 @@ func (t *Future[T]) Wait(ctx context.Context) (T, error) {
 			w.mu.Lock()
 			w.helped++
 			w.mu.Unlock()
-			t.call(w)
+			t.call(w, false)
 			return t.value, t.err
 		}
+	}
+	ended := ctx.Done()
+	if ended == nil {
+		<-t.Done()
+		return t.value, t.err
 	}
 	select {
 	case <-t.Done():
 		return t.value, t.err
-	case <-ctx.Done():
+	case <-ended:
 		if t.state.Load() == settled {
 			return t.value, t.err
 		}

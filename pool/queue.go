@@ -14,7 +14,7 @@ type entry struct {
 // A promise is a Future of any type.
 type promise interface {
 	leaveQueue() (alive bool) // under Pool.mu: it is taken out
-	execute(w *worker)        // if nobody else has claimed it
+	execute(w *worker, own bool) // if nobody else has claimed it
 	claim() bool              // false: somebody else has
 	abandon()                 // ends it with ErrClosed, by who has claimed it; not under Pool.mu
 	function() any

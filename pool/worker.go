@@ -32,6 +32,7 @@ type worker struct {
 	started  time.Time
 	reported bool // as overdue
 	runs     uint64
+	fine     bool // the task that it ran last ended well; its goroutine's alone
 	outcomes
 }
 
@@ -82,13 +83,13 @@ func (w *worker) runBatch() (done bool) {
 			return true
 		}
 		if e.f == nil {
-			e.c.(promise).execute(w)
+			e.c.(promise).execute(w, true)
 		} else {
 			if err := w.call(e, clocked); err != nil {
 				w.finish(&w.failed, e.f, true, true)
 				w.p.failure(e.f, err)
 			} else {
-				w.finish(&w.ok, e.f, false, true)
+				w.fine = true // counted when it claims again: a lock a task is enough
 			}
 		}
 	}
@@ -112,23 +113,31 @@ func (w *worker) call(e entry, clocked bool) error {
 	return e.f(&detached{w, caller})
 }
 
-// claim takes the next task of the batch. What ended before it is forgotten here.
+// claim takes the next task of the batch. What ended before it is counted and forgotten here.
 func (w *worker) claim() (e entry, clocked, ok bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.current, w.inTask = entry{}, false
-	if w.lo >= w.hi {
+	if w.fine {
+		w.fine = false
+		w.ok++
+	}
+	i := w.lo
+	if i >= w.hi {
+		w.current, w.inTask = entry{}, false
+		w.mu.Unlock()
 		return entry{}, false, false
 	}
-	e, w.number = w.rest[w.lo], w.seq+uint64(w.lo)
-	w.rest[w.lo] = entry{}
-	w.lo++
+	e = w.rest[i]
+	w.rest[i] = entry{}
+	w.lo = i + 1
+	w.number = w.seq + uint64(i)
 	w.current, w.inTask = e, true
 	w.runs++
+	clocked = w.runs%sampled == 1
 	if w.p.cfg.TaskTimeout > 0 {
 		w.started, w.reported = time.Now(), false
 	}
-	return e, w.runs%sampled == 1, true
+	w.mu.Unlock()
+	return e, clocked, true
 }
 
 // crashed ends a task of Go that panicked, or called Goexit (value nil).
@@ -163,7 +172,7 @@ func (w *worker) next() bool {
 	for {
 		if len(p.all) > p.slots() { // a slot was lent while its task waited in Close
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		if more, ok := w.take(); ok {
@@ -173,13 +182,13 @@ func (w *worker) next() bool {
 			if more {
 				p.wakeAndUnlock()
 			} else {
-				p.mu.Unlock()
+				p.unlock()
 			}
 			return true
 		}
 		if p.closing {
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		p.idle++
@@ -195,7 +204,7 @@ func (w *worker) next() bool {
 		if p.quit > 0 {
 			p.quit--
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		p.waking = false
