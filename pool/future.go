@@ -68,10 +68,10 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 
 // watch has a future that waits leave the queue when its caller's context ends.
 func (t *Future[T]) watch(ctx context.Context) {
+	p := t.p
 	stop := context.AfterFunc(ctx, func() {
 		if t.state.CompareAndSwap(waiting, claimed) {
-			t.bury()
-			t.count(func(o *outcomes) { o.cancelled++ })
+			p.bury(&t.inQueue, &t.buried, true)
 			t.settle(context.Cause(ctx))
 		}
 	})
@@ -83,12 +83,15 @@ func (t *Future[T]) watch(ctx context.Context) {
 	}
 }
 
-// bury frees the place of a future that was claimed by another than a worker.
-func (t *Future[T]) bury() {
-	p := t.p
+// bury frees the place of a promise that was claimed by another than a worker. Both flags are
+// guarded by p.mu.
+func (p *Pool) bury(inQueue, buried *bool, cancelled bool) {
 	p.mu.Lock()
-	if t.inQueue {
-		t.buried = true
+	if cancelled {
+		p.outcomes.cancelled++
+	}
+	if *inQueue {
+		*buried = true
 		p.queue.bury()
 		p.admit()
 		p.changed()
@@ -117,7 +120,7 @@ func (t *Future[T]) execute(w *worker, own bool) {
 
 // call runs f. own: w runs it as its own task, and not in the place of one that waits for it.
 func (t *Future[T]) call(w *worker, own bool) {
-	clocked := own && w.runs%sampled == 1
+	clocked := own && w.clocks()
 	var began time.Time
 	if clocked || t.p.cfg.TaskTimeout > 0 {
 		began = time.Now()
@@ -144,13 +147,6 @@ func (t *Future[T]) call(w *worker, own bool) {
 	}()
 	t.value, err = f(&t.ctx)
 	returned = true
-}
-
-// count is for what happens outside of any worker.
-func (t *Future[T]) count(add func(*outcomes)) {
-	t.p.mu.Lock()
-	add(&t.p.outcomes)
-	t.p.mu.Unlock()
 }
 
 func (t *Future[T]) settle(err error) {
@@ -196,7 +192,7 @@ func (t *Future[T]) Wait(ctx context.Context) (T, error) {
 	}
 	if t.state.Load() == waiting {
 		if w := workerOf(ctx, t.p); w != nil && t.state.CompareAndSwap(waiting, claimed) {
-			t.bury()
+			t.p.bury(&t.inQueue, &t.buried, false)
 			w.mu.Lock()
 			w.helped++
 			w.mu.Unlock()

@@ -31,7 +31,6 @@ type Pool struct {
 	cancel context.CancelCauseFunc
 	cutted atomic.Bool
 
-	born time.Time
 	mu   sync.Mutex // never held while a task runs
 	cond sync.Cond  // parked workers
 	queue
@@ -76,7 +75,8 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{cfg: cfg, born: time.Now()}
+	p := &Pool{cfg: cfg}
+	p.born = time.Now()
 	p.submitters.New = func() any { return &submitter{told: make(chan struct{}, 1)} }
 	p.cond.L = &p.mu
 	p.base, p.cancel = context.WithCancelCause(context.Background())

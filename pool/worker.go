@@ -97,8 +97,8 @@ func (w *worker) runBatch() (done bool) {
 
 func (w *worker) call(e entry, clocked bool) error {
 	if clocked {
-		began := time.Now()
-		defer func() { w.p.run.Observe(time.Since(began)) }()
+		began := time.Since(w.p.born)
+		defer func() { w.p.run.Observe(time.Since(w.p.born) - began) }()
 	}
 	caller := e.c.(context.Context)
 	if w.p.cfg.TaskTimeout > 0 {
@@ -132,13 +132,16 @@ func (w *worker) claim() (e entry, clocked, ok bool) {
 	w.number = w.seq + uint64(i)
 	w.current, w.inTask = e, true
 	w.runs++
-	clocked = w.runs%sampled == 1
+	clocked = w.clocks()
 	if w.p.cfg.TaskTimeout > 0 {
 		w.started, w.reported = time.Now(), false
 	}
 	w.mu.Unlock()
 	return e, clocked, true
 }
+
+// clocks reports whether its task is one of those whose time is taken.
+func (w *worker) clocks() bool { return w.runs%every(w.hi > 1) == 1 }
 
 // crashed ends a task of Go that panicked, or called Goexit (value nil).
 func (w *worker) crashed(value any) {
@@ -243,7 +246,7 @@ func (w *worker) take() (more, ok bool) {
 	}
 	if p.probing && p.taken >= p.probe {
 		p.probing = false
-		p.wait.Observe(time.Since(p.probed))
+		p.wait.Observe(time.Since(p.born) - p.probed)
 	}
 	if w.hi > 0 {
 		if w.hi > 1 {
