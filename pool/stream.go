@@ -143,9 +143,6 @@ func (s *stream[T, R]) put(v T) {
 		e.in = v
 	}
 	if e.done {
-		if s.next == s.tail-1 {
-			s.next = s.tail
-		}
 		s.mu.Unlock()
 		return
 	}
@@ -214,8 +211,9 @@ func (s *stream[T, R]) runner() *streamer {
 func (s *stream[T, R]) drop(err error) {
 	var zero T
 	for ; s.next < s.tail; s.next++ {
-		e := &s.slots[s.next%len(s.slots)]
-		e.in, e.err, e.done = zero, err, true
+		if e := &s.slots[s.next%len(s.slots)]; !e.done {
+			e.in, e.err, e.done = zero, err, true
+		}
 	}
 	s.tell()
 }
@@ -247,6 +245,9 @@ func (s *stream[T, R]) wake() {
 
 // begin takes the next element.
 func (s *stream[T, R]) begin() (e *element[T, R], ok bool) {
+	for s.next < s.tail && s.slots[s.next%len(s.slots)].done { // refused when it came
+		s.next++
+	}
 	if s.next == s.tail || s.over {
 		return nil, false
 	}
