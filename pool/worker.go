@@ -41,9 +41,20 @@ func newWorker(p *Pool) *worker { return &worker{Context: p.base, p: p, fresh: t
 // Value makes a task known by its context alone.
 func (w *worker) Value(key any) any {
 	if key == any(w.p) {
-		return w
+		return w.during(0)
 	}
 	return w.Context.Value(key)
+}
+
+// during returns w if it runs the task of that number, counted from 1; 0: any. Who kept the context
+// of a task that has ended is in no task any more, or it would run things in another's slot.
+func (w *worker) during(task uint64) any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.inTask || task != 0 && w.number+1 != task {
+		return nil
+	}
+	return w
 }
 
 // workerOf returns the slot of the task of p that ctx belongs to, nil if there is none.
@@ -110,7 +121,7 @@ func (w *worker) call(e entry, clocked bool) error {
 	if caller == context.Background() {
 		return e.f(w)
 	}
-	return e.f(&detached{w, caller})
+	return e.f(&detached{w, caller, w.number + 1})
 }
 
 // claim takes the next task of the batch. What ended before it is counted and forgotten here.
