@@ -307,3 +307,32 @@ func TestP2_TheContextOfAnEndedTaskIsNoTask(t *testing.T) {
 		}
 	}
 }
+
+// Compacting the queue renumbers nothing: what Close names is in the order accepted.
+func TestC3_NumbersSurviveCompacting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, Config{Workers: 1})
+		end := make(chan struct{})
+		_ = p.Go(t.Context(), func(context.Context) error { <-end; return nil })
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		const futures = 4 * smallestRing
+		for i := range futures {
+			Submit(ctx, p, func(context.Context) (int, error) { return 0, nil })
+			if i%8 == 0 {
+				_ = p.Go(t.Context(), nothing)
+			}
+		}
+		cancel()
+		synctest.Wait()
+		p.mu.Lock()
+		if last := p.taken + uint64(p.n); p.n > futures/2 || last != p.pushes {
+			t.Errorf("%d in the queue; the next one is number %d of %d", p.n, last, p.pushes)
+		}
+		p.mu.Unlock()
+		close(end)
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
