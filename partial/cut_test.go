@@ -149,6 +149,12 @@ func TestB7_StringsOnThePath(t *testing.T) {
 	cutAll(t, "k", map[string]string{"{\"k\":\"\\q\n\",\"z\":\"\\q\n\"}": "{\"k\":\"\\q\n\"}"})
 }
 
+// The kinds of the outermost 64 brackets are known.
+func TestB8_TheLastKnownBracket(t *testing.T) {
+	open := `{"z":` + strings.Repeat("[", 64)
+	faults(t, "a", map[string]int{open + "}" + strings.Repeat("]", 63) + "}": len(open), open + strings.Repeat("]", 63) + "}}": len(open) + 63})
+}
+
 func TestB8_Nesting(t *testing.T) {
 	const n = 100_000
 	deep := func(open, middle, shut string) string {

@@ -217,7 +217,7 @@ func (s *response) streamFirst(p []byte, n int) error {
 // start sends the header of an answer whose length is not known.
 func (s *response) start() {
 	s.sendHeader(-1)
-	s.phase, s.lost = streaming, true
+	s.phase = streaming
 	if s.in != nil {
 		s.in.put()
 		s.in = nil

@@ -422,6 +422,7 @@ func TestS6_CutConnection(t *testing.T) {
 		"a fault after the first byte":    {"[" + long, "]]", "more"},
 		"incomplete after the first byte": {"[" + long},
 		"a fault, original too long":      {"[", strings.Repeat(`{"bbbb":1},`, 4000), "}"},
+		"a fault, many pieces":            append(pieces("["+strings.Repeat(`{"bbbb":1},`, 4000), 8000), "}"),
 		"incomplete, original too long":   {"[", strings.Repeat(`{"bbbb":1},`, 4000)},
 	} {
 		f := mustNew(t, partial.Config{})
