@@ -3,6 +3,7 @@ package batch_test
 import (
 	"context"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,4 +94,20 @@ func TestL9_DeadlineOfTheDeparted(t *testing.T) {
 			t.Errorf("the fetch had until %v, want 1m", fetched)
 		}
 	})
+}
+
+// Contexts derived from a part's cost no goroutine each, as those of a request do not.
+func TestR6_DerivedContextsAreCheap(t *testing.T) {
+	const derived = 1000
+	h := newEndpoint(t, batch.Config{}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		before := runtime.NumGoroutine()
+		for range derived {
+			_, stop := context.WithCancel(r.Context())
+			defer stop()
+		}
+		if n := runtime.NumGoroutine() - before; n > derived/2 {
+			t.Errorf("%d contexts have started %d goroutines", derived, n)
+		}
+	}))
+	post(h, "/$batch", one(`"method":"GET","url":"/"`))
 }
