@@ -140,27 +140,28 @@ func (h *HTTP) of(name string) *route {
 	if len(name) > maxLabelValue { // it would be cut at each scrape, and kept whole until then
 		name = clean(name)
 	}
-	routes := *h.routes.Load()
-	if r := routes[name]; r != nil {
+	if r := h.found(name); r != nil {
 		return r
-	}
-	if len(routes) > h.max { // other is one of them
-		return routes[other]
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	routes = *h.routes.Load()
-	if r := routes[name]; r != nil {
+	if r := h.found(name); r != nil { // somebody else was faster
 		return r
 	}
-	if len(routes) > h.max {
-		return routes[other]
-	}
-	more := maps.Clone(routes)
+	more := maps.Clone(*h.routes.Load())
 	r := newRoute()
 	more[strings.Clone(name)] = r // it may be a piece of something large
 	h.routes.Store(&more)
 	return r
+}
+
+// found returns what counts as the route of a name, nil if that is to be made.
+func (h *HTTP) found(name string) *route {
+	routes := *h.routes.Load()
+	if r := routes[name]; r != nil || len(routes) <= h.max { // other is one of them
+		return r
+	}
+	return routes[other]
 }
 
 // Stats are the golden signals of a service.

@@ -91,11 +91,7 @@ func (o *observer) ReadFrom(src io.Reader) (int64, error) {
 	if !o.begun && o.streams(cmp.Or(o.Status(), http.StatusOK)) {
 		return io.Copy(struct{ io.Writer }{o}, src)
 	}
-	n, err := o.Writer.ReadFrom(src)
-	if !o.begun && n > 0 {
-		o.begin()
-	}
-	return n, err
+	return o.Writer.ReadFrom(src)
 }
 
 func (o *observer) FlushError() error {

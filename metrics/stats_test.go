@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hotpath-go/hotpath/metrics"
 )
@@ -39,13 +41,15 @@ func TestM2_DeepStats(t *testing.T) {
 		M    int `metric:"app_other" help:"."`
 	}
 	type third struct {
+		P   int  `metric:"app_p" help:"."`
+		Q   int  `metric:"app_q" help:"."`
 		One leaf `metric:",d=one"`
 		Two leaf `metric:",d=two"`
 	}
 	type second struct {
 		Pad, Pod int
-		Left     third `metric:",c=left"`
-		Right    third `metric:",c=right"`
+		Left     third `metric:",z=left"`
+		Right    third `metric:",z=right"`
 	}
 	type first struct {
 		Up   second `metric:",b=up"`
@@ -68,17 +72,83 @@ func TestM2_DeepStats(t *testing.T) {
 				at   *third
 				name string
 			}{{&y.at.Left, "left"}, {&y.at.Right, "right"}} {
+				n++
+				z.at.P, z.at.Q = n, 100+n
+				labels := fmt.Sprintf(`{a=%q,b=%q,name="x",z=%q}`, x.name, y.name, z.name)
+				want["app_p"+labels], want["app_q"+labels] = float64(n), float64(100+n)
 				for _, l := range []struct {
 					at   *leaf
 					name string
 				}{{&z.at.One, "one"}, {&z.at.Two, "two"}} {
 					n++
 					l.at.N, l.at.M = n, 100+n
-					labels := fmt.Sprintf(`{a=%q,b=%q,c=%q,d=%q,name="x"}`, x.name, y.name, z.name, l.name)
+					labels := fmt.Sprintf(`{a=%q,b=%q,d=%q,name="x",z=%q}`, x.name, y.name, l.name, z.name)
 					want["app_n"+labels], want["app_other"+labels] = float64(n), float64(100+n)
 				}
 			}
 		}
 	}
 	expect(t, gather(t, registered(t, always(s))), want)
+}
+
+// Four maps deep, each key is the label of its own map.
+func TestM2_DeepMaps(t *testing.T) {
+	type four struct {
+		N map[string]int `metric:"app_n" label:"d" help:"."`
+	}
+	type three struct {
+		C map[string]four `label:"c"`
+	}
+	type two struct {
+		B map[string]three `label:"b"`
+	}
+	type stats struct {
+		A map[string]two `label:"a"`
+	}
+	n, s, want := 0, stats{map[string]two{}}, map[string]float64{}
+	keys := []string{"one", "two", "three"}
+	for _, a := range keys {
+		s.A[a] = two{map[string]three{}}
+		for _, b := range keys {
+			s.A[a].B[b] = three{map[string]four{}}
+			for _, c := range keys {
+				s.A[a].B[b].C[c] = four{map[string]int{}}
+				for _, d := range keys {
+					n++
+					s.A[a].B[b].C[c].N[d] = n
+					want[fmt.Sprintf(`app_n{a=%q,b=%q,c=%q,d=%q,name="x"}`, a, b, c, d)] = float64(n)
+				}
+			}
+		}
+	}
+	reg := registered(t, always(s))
+	for range 2 { // the second remembers the labels of the first
+		expect(t, gather(t, reg), want)
+	}
+}
+
+// The labels of a key are made once, also where keys become one, and hold nothing of what the key was a piece of.
+func TestM3_LabelsAreRemembered(t *testing.T) {
+	type stats struct {
+		N map[string]int `metric:"app_n" label:"key" help:"."`
+	}
+	for _, key := range []string{"clean", "\xff"} {
+		large := key + strings.Repeat("x", 1000)
+		c := metrics.Collector("x", always(stats{map[string]int{large[:len(key)]: 1}}))
+		labels := func() *dto.LabelPair {
+			ch, m := make(chan prometheus.Metric, 1), new(dto.Metric)
+			c.Collect(ch)
+			if err := (<-ch).Write(m); err != nil {
+				t.Fatal(err)
+			}
+			return m.Label[0]
+		}
+		first := labels()
+		if labels() != first {
+			t.Errorf("%q: the second scrape makes them anew", key)
+		}
+		if unsafe.StringData(*first.Value) == unsafe.StringData(large) {
+			t.Errorf("%q: the label is a piece of something large", key)
+		}
+	}
 }
