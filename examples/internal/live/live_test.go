@@ -69,6 +69,7 @@ async function look(width) {
   seen.widths[width] = d.documentElement.scrollWidth
   seen.tiles = [...d.querySelectorAll('.tile')].map(t => t.textContent)
   for (const row of d.querySelectorAll('#all tr')) seen.all[row.cells[0].textContent] = row.cells[1].textContent
+  seen.state = d.querySelector('#state').textContent
   seen.heads = [...d.querySelectorAll('h2')].filter(h => !h.hidden).map(h => h.textContent)
   frame.remove()
 }
@@ -164,14 +165,20 @@ func browse(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// A browser shows what /metrics says, in a narrow window and in a wide one, without an error.
-func TestPage_InABrowser(t *testing.T) {
-	reg, traffic := service(t)
-	traffic()
+// seen is what the probe tells.
+type seen struct {
+	Errors, Tiles, Heads []string
+	Widths               map[string]int
+	All                  map[string]string
+	State                string
+}
+
+// look lets a browser look at a live page, in a narrow window and in a wide one, without an error.
+func look(t *testing.T, live http.Handler, around func(http.Handler) http.Handler) (saw seen) {
+	t.Helper()
 	said := make(chan []byte, 1)
 	mux := http.NewServeMux()
-	mux.Handle("/live", Handler(reg))
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("/live", live)
 	mux.HandleFunc("/probe", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, probe)
@@ -180,12 +187,9 @@ func TestPage_InABrowser(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		said <- b
 	})
-	small, err := compress.New(compress.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(small.Handler(mux)) // a stream must pass a compressor
+	srv := httptest.NewServer(around(mux))
 	defer srv.Close()
+	defer srv.CloseClientConnections()
 	cmd := browse(t, "--remote-debugging-port=0", srv.URL+"/probe")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -193,11 +197,6 @@ func TestPage_InABrowser(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	defer func() { _ = cmd.Process.Kill(); <-ended }()
-	var saw struct {
-		Errors, Tiles, Heads []string
-		Widths               map[string]int
-		All                  map[string]string
-	}
 	select {
 	case b := <-said:
 		if err := json.Unmarshal(b, &saw); err != nil {
@@ -216,19 +215,65 @@ func TestPage_InABrowser(t *testing.T) {
 			t.Errorf("at %d px the page is %d wide", width, got)
 		}
 	}
+	return saw
+}
+
+func alone(h http.Handler) http.Handler { return h }
+
+// Of a registry without anything the page says so.
+func TestPage_InABrowserWithNothing(t *testing.T) {
+	saw := look(t, Handler(prometheus.NewRegistry()), alone)
+	if fmt.Sprint(saw.Heads) != "[Nothing of hotpath is registered here.]" || len(saw.All) != 0 || !strings.HasPrefix(saw.State, "live") {
+		t.Errorf("the page shows %+v", saw)
+	}
+}
+
+// Series that are forgotten leave the page, new ones come, and what is missing is said.
+func TestPage_InABrowserAsSeriesComeAndGo(t *testing.T) {
+	page := Handler(prometheus.NewRegistry())
+	saw := look(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "events" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, e := range []string{
+			`event: start
+data: {"series":[{"i":3,"n":"a","t":"g"},{"i":5,"n":"b","t":"g","l":{"x":"y"}}],"times":[1000,2000],"values":[[1,2],[null,7]]}`,
+			`event: tick
+data: {"t":3000,"series":[],"v":{"3":4},"gone":[]}`,
+			`event: tick
+data: {"t":4000,"series":[{"i":6,"n":"c","t":"g"}],"v":{"6":9,"5":null},"gone":[3],"error":"boom"}`,
+		} {
+			fmt.Fprint(w, e, "\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+	}), alone)
+	if got := fmt.Sprint(saw.All); got != "map[b x=y:– c :9]" || !strings.HasSuffix(saw.State, "something is missing: boom") {
+		t.Errorf("the page shows %s, %q", got, saw.State)
+	}
+}
+
+// A browser shows what /metrics says.
+func TestPage_InABrowser(t *testing.T) {
+	reg, traffic := service(t)
+	traffic()
+	small, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saw := look(t, Handler(reg), small.Handler) // a stream must pass a compressor
 	heads := strings.Join(saw.Heads, "; ")
 	for _, want := range []string{"HTTP · api", "cache · pages", "compress · api", "Routes, by time", "Why not more", "Saved since the start"} {
 		if !strings.Contains(heads, want) {
 			t.Errorf("no %q among %s", want, heads)
 		}
 	}
-	res, err := srv.Client().Get(srv.URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
+	metrics := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(metrics, httptest.NewRequest("GET", "/metrics", nil))
 	compared := 0
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+	for lines := bufio.NewScanner(metrics.Body); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), "} ")
 		base, labels, ok := strings.Cut(name, "{")
 		n, err := strconv.ParseFloat(value, 64)
