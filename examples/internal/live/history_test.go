@@ -38,6 +38,16 @@ func TestBetween(t *testing.T) {
 	if p := between(h(1), h(1, 2, 3), 0.99); p != 3 {
 		t.Errorf("%v after other buckets, want 3", p)
 	}
+	other, bound := h(0, 8), 0.5
+	other.Bucket[0].UpperBound = &bound
+	if p := between(other, h(9, 9), 0.5); p != 1 {
+		t.Errorf("%v after other bounds, want 1", p)
+	}
+	beyond, many := h(1, 0), uint64(10) // nine above all bounds
+	beyond.SampleCount = &many
+	if p := between(beyond, h(1, 4), 0.5); p != 2 {
+		t.Errorf("%v after a reset that only the count shows, want 2", p)
+	}
 }
 
 // add takes a sample of reg.

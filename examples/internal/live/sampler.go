@@ -107,7 +107,7 @@ func (s *sampler) tick() bool {
 func (s *sampler) ended(t time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.running = len(s.viewers) > 0 || len(s.history.times) == 0 || t.Sub(s.idle) < lingering
+	s.running = len(s.viewers) > 0 || t.Sub(s.idle) < lingering
 	return !s.running
 }
 

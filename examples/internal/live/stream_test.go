@@ -252,6 +252,7 @@ func TestStream_SlowFirstSample(t *testing.T) {
 		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { <-release; return nil, nil }))
 		ctx, leave := context.WithCancel(t.Context())
 		_, ended := watch(ctx, h)
+		synctest.Wait()
 		stays, leaveLater := context.WithCancel(t.Context())
 		events, endedLater := watch(stays, h)
 		synctest.Wait()
@@ -296,15 +297,24 @@ func TestStream_CollectorThatPanics(t *testing.T) {
 
 // HEAD has no stream: it ends at once and takes no place.
 func TestStream_HEAD(t *testing.T) {
-	gathers := 0
-	h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers++; return nil, nil }))
-	for range maxViewers + 1 {
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("HEAD", "/?events", nil))
-		if w.Code != 200 || w.Header().Get("Content-Type") != "text/event-stream" || w.Body.Len() > 0 || gathers > 0 {
-			t.Fatal(w.Code, w.Header(), w.Body, gathers)
+	synctest.Test(t, func(t *testing.T) {
+		gathers := 0
+		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers++; return nil, nil }))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		for range maxViewers + 1 {
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, httptest.NewRequest("HEAD", "/?events", nil).WithContext(ctx))
+			if w.Code != 200 || w.Header().Get("Content-Type") != "text/event-stream" || w.Body.Len() > 0 {
+				t.Error(w.Code, w.Header(), w.Body)
+			}
 		}
-	}
+		time.Sleep(lingering + 2*time.Second)
+		synctest.Wait()
+		if gathers > 0 {
+			t.Errorf("%d gathers for nobody", gathers)
+		}
+	})
 }
 
 // Other sites could read nothing and take the places.
