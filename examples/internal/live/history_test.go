@@ -38,7 +38,7 @@ func TestBetween(t *testing.T) {
 	if p := between(h(1), h(1, 2, 3), 0.99); p != 3 {
 		t.Errorf("%v after other buckets, want 3", p)
 	}
-	other, bound := h(0, 8), 0.5
+	other, bound := h(8, 0), 0.5
 	other.Bucket[0].UpperBound = &bound
 	if p := between(other, h(9, 9), 0.5); p != 1 {
 		t.Errorf("%v after other bounds, want 1", p)
