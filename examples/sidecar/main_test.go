@@ -152,7 +152,11 @@ func TestSidecar_ServiceDown(t *testing.T) {
 		w.Header().Set("Etag", `"1"`)
 		fmt.Fprint(w, "good")
 	}), "-stale-if-error", "60s")
-	fetch(t, url+"/known")
+	for { // it is stored when the client has it, or a moment later
+		if res, _ := fetch(t, url+"/known"); strings.Contains(res.Header.Get("Cache-Status"), "fwd=stale") {
+			break
+		}
+	}
 	origin.Close()
 	if res, body := fetch(t, url+"/known"); res.StatusCode != 200 || body != "good" {
 		t.Error(res.StatusCode, body)
