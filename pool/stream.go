@@ -398,7 +398,6 @@ func (r *runner[T, R]) function() any {
 func (r *runner[T, R]) abandon() {
 	s := r.s.Load()
 	s.mu.Lock()
-	s.refused = ErrClosed
 	s.coming--
 	s.left(r, ErrClosed)
 	s.mu.Unlock()
@@ -465,7 +464,6 @@ func (r *runner[T, R]) leave(s *stream[T, R]) {
 			return
 		}
 		s.coming--
-		s.refused = ErrClosed
 	}
 	s.left(r, ErrClosed)
 }
