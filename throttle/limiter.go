@@ -27,6 +27,9 @@ type core struct {
 	counters stat.Striped[counters]
 	waiting  atomic.Int64
 	waits    stat.Durations
+
+	breaker   breaker
+	tripTimes stat.Durations
 }
 
 // New returns the limiter that cfg describes. Its error joins everything that is wrong with cfg,
@@ -62,9 +65,10 @@ func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier
 
 // Take takes n tokens from each bucket of key, or none from any of them.
 func (l *Limiter) Take(ctx context.Context, key Key, n int64) (d Decision) {
-	pl := l.state.Load().plan(l.tier)
-	if len(pl.policies) != 1 || !l.takeKnown(pl.policies[0], &key, n, &d) {
-		l.takeAny(pl, &key, n, &d)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
+	if pl.only == nil || !l.takeKnown(pl.only, &key, n, &d) {
+		l.takeAny(ctx, s, pl, &key, n, &d)
 	}
 	return d
 }
@@ -104,20 +108,44 @@ func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
 	return true
 }
 
-func (l *Limiter) takeAny(pl *plan, key *Key, n int64, d *Decision) {
-	if k := len(pl.policies); k <= fewPolicies {
+func (l *Limiter) takeAny(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
+	if k := len(pl.policies); s.cfg.Remote != nil && k == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
+		return
+	} else if k <= fewPolicies {
 		var some [fewPolicies]charge
-		l.take(pl, some[:k], key, n, d)
+		l.take(ctx, s, pl, some[:k], key, n, d)
 	} else {
 		var all [maxApplicable]charge
-		l.take(pl, all[:k], key, n, d)
+		l.take(ctx, s, pl, all[:k], key, n, d)
 	}
 }
 
-func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
+// takeHeld is takeKnown with a Remote: for a key that holds a lease, and while the Remote is down.
+func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) bool {
+	if key.kind == noKey || n < 1 || n > p.law.burst {
+		return false
+	}
+	if left, ok := p.pay(l.seeds.fingerprint(key), l.clock.now(), n); ok {
+		here := l.counters.Here()
+		here.outcome[passes].Add(1)
+		here.remote[byLease].Add(1)
+		d.Allowed = true
+		if !p.Shadow {
+			d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+		}
+		return true
+	}
+	if l.isOpen(s) && s.cfg.OnDown == "local" && l.takeKnown(p.local, key, n, d) {
+		l.counters.Here().remote[byFallback].Add(1)
+		return true
+	}
+	return false
+}
+
+func (l *Limiter) take(ctx context.Context, s *state, pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 	rule := l.assemble(pl, cs, key, n)
 	if rule == passes {
-		rule = l.decide(cs, pl.enforced)
+		rule = l.admit(ctx, s, cs, pl.enforced)
 	}
 	l.count(rule, cs[:pl.enforced])
 	d.put(rule, cs[:pl.enforced])
@@ -125,12 +153,13 @@ func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 
 // Peek says what Take would say, and changes nothing.
 func (l *Limiter) Peek(ctx context.Context, key Key, n int64) (d Decision) {
-	pl := l.state.Load().plan(l.tier)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
 	rule := l.assemble(pl, cs, &key, n)
 	if rule == passes {
-		rule = judge(cs[:pl.enforced], l.clock.now(), 0)
+		rule = l.peek(ctx, s, cs, pl.enforced)
 	}
 	d.put(rule, cs[:pl.enforced])
 	return d
@@ -147,8 +176,13 @@ func (l *Limiter) Refund(ctx context.Context, key Key, n int64) {
 		return
 	}
 	fp := l.seeds.fingerprint(&key)
-	for _, p := range l.state.Load().plan(l.tier).policies {
-		p.refund(fp, &l.clock, n)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
+	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, fp, key, n) {
+		return
+	}
+	for _, p := range pl.policies {
+		p.here().refund(fp, &l.clock, n)
 	}
 }
 
@@ -163,6 +197,7 @@ func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	fp := l.seeds.fingerprint(key)
 	for i := range cs {
 		cs[i].p, cs[i].fp = pl.policies[i], fp
+		cs[i].claimed(key)
 		cs[i].setCost(n)
 	}
 	return passes

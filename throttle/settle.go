@@ -1,0 +1,80 @@
+package throttle
+
+import "context"
+
+// settle makes cost what has been paid to the policies of that name.
+func (a *account) settle(l *core, name string, cost int64) {
+	var ops []Op // to a Remote
+	var shares []*paid
+	var wanted []int64
+	a.mu.Lock()
+	for i := range a.paid {
+		own := &a.paid[i]
+		if name != "" && own.p.Name != name {
+			continue
+		}
+		p := own.bucket(l, a.state)
+		due := max(cost-own.out, 0) // what parts have used of it was paid
+		if p.local != nil {
+			if op, ok := own.settleOp(l, p, due); ok {
+				ops, shares, wanted = append(ops, op), append(shares, own), append(wanted, max(due-own.taken, 0))
+			}
+			own.taken = due
+			continue
+		}
+		owed := int64(0)
+		if due < own.taken {
+			p.refund(own.fp, &l.clock, own.taken-due)
+			own.taken = due
+		} else {
+			own.taken += p.force(own.fp, &l.clock, due-own.taken)
+			owed = due - own.taken
+		}
+		own.uncollected(p, owed)
+	}
+	a.mu.Unlock() // a Remote takes its time
+	if len(ops) == 0 {
+		return
+	}
+	s := l.state.Load()
+	told := l.tell(context.Background(), s, ops)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i, own := range shares {
+		op, granted := &ops[i], int64(0)
+		if told {
+			own.ahead, granted = own.claim.p.law.owes(op), op.Granted
+		}
+		owed := wanted[i] - granted
+		own.taken -= owed
+		own.uncollected(own.claim.p, owed)
+	}
+}
+
+// settleOp is what the Remote must be told for own to be due; false: nothing, a lease has paid.
+func (own *paid) settleOp(l *core, p *policy, due int64) (Op, bool) {
+	key, now := own.claim.key, l.clock.now()
+	switch n := due - own.taken; {
+	case n > 0:
+		if _, ok := p.pay(own.fp, now, n); ok {
+			return Op{}, false
+		}
+		return p.forceOp(key, n), true
+	case n < 0:
+		if own.claim.by == byLease && p.payBack(own.fp, now, -n) {
+			return Op{}, false
+		}
+		p.unshield(own.fp, now)
+		return p.backOp(key, -n), true
+	}
+	return Op{}, false
+}
+
+// uncollected notes that n settled tokens are beyond what the bucket could owe, or could not be
+// told to a Remote.
+func (own *paid) uncollected(p *policy, n int64) {
+	if n > own.owed {
+		p.counts.Here().uncollected.Add(uint64(n - own.owed))
+	}
+	own.owed = n
+}
