@@ -108,17 +108,18 @@ func checkAnswers(ops []Op) error {
 	return nil
 }
 
-// probe asks, behind every request, whether the Remote is back.
+// probe asks, behind every request, whether the Remote is back. It may take longer than a decision,
+// for it is here that connections are made again, but what takes longer is not back.
 func (l *core) probe(s *state) {
 	p := s.policies[0]
 	ops := []Op{{Policy: p.Name, Key: KeyOf("hotpath", "probe"), Rate: p.Rate, Burst: p.Burst}}
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Budget)
+	ctx, cancel := context.WithTimeout(context.Background(), max(s.cfg.Budget, time.Second))
 	defer cancel()
 	start := l.clock.now()
 	err := s.cfg.Remote.Take(ctx, ops)
 	now := l.clock.now()
 	if err == nil && time.Duration(now-start) > s.cfg.Budget {
-		err = context.DeadlineExceeded // it would be lost again at once
+		err = context.DeadlineExceeded
 	}
 	if l.breaker.probed(err, now) {
 		s.logger().Info("throttle: Remote is back")
