@@ -658,7 +658,7 @@ func TestD5_Settle(t *testing.T) {
 func TestW4_WaitAsksAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &store{}
-		l := mustNew(t, throttle.Config{Remote: s, Rate: throttle.Per(1, time.Second), MaxWait: 3 * time.Second, MaxWaiting: 4})
+		l := mustNew(t, throttle.Config{Remote: s, Rate: throttle.Per(1, time.Second), MaxWait: 4 * time.Second, MaxWaiting: 4})
 		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
 		begin := time.Now()
 		var mu sync.Mutex
