@@ -72,12 +72,12 @@ func (b *breaker) probed(err error, now int64) (closed bool) {
 }
 
 // isOpen reports whether nobody is to wait for the store, and sees to it that it is asked.
-func (l *core) isOpen(s *state) bool {
+func (l *core) isOpen(s *state, now int64) bool {
 	b := &l.breaker
 	if !b.open.Load() {
 		return false
 	}
-	if b.due(l.clock.now()) {
+	if b.due(now) {
 		go l.probe(s)
 	}
 	return true

@@ -125,7 +125,8 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 	if key.kind == noKey || n < 1 || n > p.law.burst {
 		return false
 	}
-	if left, ok := p.pay(l.seeds.fingerprint(key), l.clock.now(), n); ok {
+	now := l.clock.now()
+	if left, ok := p.pay(l.seeds.fingerprint(key), now, n); ok {
 		here := l.counters.Here()
 		here.outcome[passes].Add(1)
 		here.remote[byLease].Add(1)
@@ -135,7 +136,7 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 		}
 		return true
 	}
-	if l.isOpen(s) && s.cfg.OnDown == "local" && l.takeKnown(p.local, key, n, d) {
+	if l.isOpen(s, now) && s.cfg.OnDown == "local" && l.takeKnown(p.local, key, n, d) {
 		l.counters.Here().remote[byFallback].Add(1)
 		return true
 	}

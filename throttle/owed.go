@@ -32,7 +32,7 @@ func (l *core) peek(ctx context.Context, s *state, cs []charge, enforced int) ru
 	if len(ops) == 0 || rule != passes {
 		return rule
 	}
-	if l.isOpen(s) || !l.breaker.enter() || l.trip(ctx, s, ops) != nil {
+	if l.isOpen(s, now) || !l.breaker.enter() || l.trip(ctx, s, ops) != nil {
 		switch {
 		case s.cfg.OnDown == "open":
 			return waived
@@ -82,5 +82,5 @@ func (p *policy) forceOp(key Key, n int64) Op {
 
 // tell makes a trip that decides nothing.
 func (l *core) tell(ctx context.Context, s *state, ops []Op) bool {
-	return len(ops) > 0 && s.cfg.Remote != nil && !l.isOpen(s) && l.breaker.enter() && l.trip(ctx, s, ops) == nil
+	return len(ops) > 0 && s.cfg.Remote != nil && !l.isOpen(s, l.clock.now()) && l.breaker.enter() && l.trip(ctx, s, ops) == nil
 }

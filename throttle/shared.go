@@ -91,7 +91,7 @@ func (l *core) share(ctx context.Context, s *state, cs []charge, enforced int) (
 		return passes, paid
 	}
 	by := byFallback
-	if !l.isOpen(s) {
+	if !l.isOpen(s, now) {
 		if by = byBusy; l.breaker.enter() {
 			if rule, err := l.askRemote(ctx, s, cs, enforced, asks); err == nil {
 				return rule, byStore
