@@ -51,30 +51,30 @@ func (a *account) settle(l *core, name string, cost int64) {
 	}
 }
 
-// settleOp is what the Remote must be told for own to be due; false: nothing, a lease has paid.
-func (own *paid) settleOp(l *core, p *policy, due int64) (Op, bool) {
-	key, now := own.claim.key, l.clock.now()
-	switch n := due - own.taken; {
+// settleOp is what the Remote must be told for a share to be due; false: nothing, a lease has paid.
+func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
+	key, now := p.claim.key, l.clock.now()
+	switch n := due - p.taken; {
 	case n > 0:
-		if _, ok := p.pay(own.fp, now, n); ok {
+		if _, ok := b.pay(p.fp, now, n); ok {
 			return Op{}, false
 		}
-		return p.forceOp(key, n), true
+		return b.forceOp(key, n), true
 	case n < 0:
-		if own.claim.by == byLease && p.payBack(own.fp, now, -n) {
+		if p.claim.by == byLease && b.payBack(p.fp, now, -n) {
 			return Op{}, false
 		}
-		p.unshield(own.fp, now)
-		return p.backOp(key, -n), true
+		b.unshield(p.fp, now)
+		return b.backOp(key, -n), true
 	}
 	return Op{}, false
 }
 
 // uncollected notes that n settled tokens are beyond what the bucket could owe, or could not be
 // told to a Remote.
-func (own *paid) uncollected(p *policy, n int64) {
-	if n > own.owed {
-		p.counts.Here().uncollected.Add(uint64(n - own.owed))
+func (p *paid) uncollected(b *policy, n int64) {
+	if n > p.owed {
+		b.counts.Here().uncollected.Add(uint64(n - p.owed))
 	}
-	own.owed = n
+	p.owed = n
 }
