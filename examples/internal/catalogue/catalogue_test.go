@@ -4,6 +4,8 @@ import (
 	"context"
 	"flag"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
@@ -97,9 +100,45 @@ func TestAllTogether(t *testing.T) {
 			t.Errorf("%s: %s, %q; in the catalogue %s, %q", f.GetName(), kind, f.GetHelp(), all[i].Type, all[i].Help)
 		}
 	}
+	checkGuides(t, all, families)
 	for i, m := range all {
 		if slices.IndexFunc(all, func(other Metric) bool { return other.Name == m.Name }) != i {
 			t.Errorf("%s is of two packages", m.Name)
 		}
+	}
+}
+
+// A series that a guide names is exported, with the label value that it names.
+func checkGuides(t *testing.T, all []Metric, families []*dto.MetricFamily) {
+	t.Helper()
+	series := map[string]bool{}
+	for _, m := range all {
+		series[m.Name] = true
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				series[f.GetName()+"{"+l.GetName()+`="`+l.GetValue()+`"}`] = true
+			}
+		}
+	}
+	guides, err := filepath.Glob("../../../docs/*.md")
+	if err != nil || len(guides) < 6 {
+		t.Fatal(guides, err)
+	}
+	named := 0
+	for _, guide := range guides {
+		text, err := os.ReadFile(guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`hotpath_\w+(\{[^}]*\})?`).FindAllString(string(text), -1) {
+			if named++; !series[name] {
+				t.Errorf("%s names %s, which is not exported", filepath.Base(guide), name)
+			}
+		}
+	}
+	if named < 100 {
+		t.Errorf("%d series are named", named)
 	}
 }
