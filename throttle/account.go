@@ -30,6 +30,7 @@ type paid struct {
 	out   int64 // tokens that were lent to parts, and are no more in taken
 	word  uint64
 	claim *claim // with a Remote
+	other int64  // how much of taken was paid elsewhere than at first: to the twin, or to the Remote
 	ahead uint64 // what the bucket owes there, as far as it has said
 }
 
@@ -139,6 +140,9 @@ func (a *account) more(ctx context.Context, l *core, name string, n int64, d *do
 	defer a.mu.Unlock()
 	for i, c := range d.many {
 		shares[i].taken += c.cost
+		if c.claim != nil && shares[i].claim != nil && c.claim.remote() != shares[i].claim.remote() {
+			shares[i].other += c.cost
+		}
 		if c.claim != nil && c.claim.by == byStore {
 			shares[i].ahead = c.ahead
 		}

@@ -93,7 +93,7 @@ func (full) Take(_ context.Context, ops []throttle.Op) error {
 	return nil
 }
 
-// With a Remote: a trip has its ops, its context with a timer, and the claim of each policy. A
+// With a Remote: a trip has its ops, its context with a timer that the caller's end does not end, and the claim of each policy. A
 // lease and, once the breaker is open, a bucket here are taken from as without.
 func TestAllocs_Remote(t *testing.T) {
 	quiet := slog.New(slog.DiscardHandler)
@@ -112,7 +112,7 @@ func TestAllocs_Remote(t *testing.T) {
 		want float64
 		f    func()
 	}{
-		{"a trip", 6, func() { trip.Take(ctx, key, 1) }},
+		{"a trip", 7, func() { trip.Take(ctx, key, 1) }},
 		{"a lease", 0, func() { lease.Take(ctx, key, 1) }},
 		{"the breaker is open", 0, func() { down.Take(ctx, key, 1) }},
 	} {

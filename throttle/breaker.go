@@ -11,6 +11,7 @@ type breaker struct {
 	trips    atomic.Int64 // under way
 	failures atomic.Int64 // in a row
 	open     atomic.Bool
+	closings atomic.Int64 // how often it has been closed again
 	probeAt  atomic.Int64 // ns; of the limiter's clock
 	pause    atomic.Int64 // ns; between probes
 }
@@ -35,16 +36,15 @@ func (b *breaker) enter() bool {
 
 func (b *breaker) leave() { b.trips.Add(-1) }
 
-// note notes what came of a trip, and reports whether that has opened the breaker. gone: its
-// caller has left, which says nothing about the store, or clients with short deadlines could
-// open it.
-func (b *breaker) note(err error, gone bool, now int64) (opened bool) {
+// note notes what came of a trip, and reports whether that has opened the breaker. A trip that began
+// before the breaker was last closed says nothing about the store as it is.
+func (b *breaker) note(err error, closings, now int64) (opened bool) {
 	switch {
 	case err == nil:
 		if b.failures.Load() > 0 {
 			b.failures.Store(0)
 		}
-	case gone:
+	case closings != b.closings.Load():
 	case b.failures.Add(1) >= maxFailures && !b.open.Load():
 		b.pause.Store(int64(firstPause))
 		b.probeAt.Store(now + int64(firstPause))
@@ -63,6 +63,7 @@ func (b *breaker) due(now int64) bool {
 func (b *breaker) probed(err error, now int64) (closed bool) {
 	if err == nil {
 		b.failures.Store(0)
+		b.closings.Add(1)
 		return b.open.CompareAndSwap(true, false)
 	}
 	pause := min(2*b.pause.Load(), int64(maxPause))

@@ -81,24 +81,25 @@ func (p *policy) holding(fp uint64, now int64) (tokens, due int64) {
 	return 0, 0
 }
 
-// pay takes n tokens out of a lease that has them, and returns what is left.
-func (p *policy) pay(fp uint64, now, n int64) (left int64, ok bool) {
+// pay takes n tokens out of a lease that has them, and returns what is left, and until when.
+func (p *policy) pay(fp uint64, now, n int64) (left, until int64, ok bool) {
 	for {
 		at, v := p.leases.find(fp)
 		if at == nil || wordKind(v) != leased || wordTokens(v) < n || wordUntil(v) <= now {
-			return 0, false
+			return 0, 0, false
 		}
 		if at.word.CompareAndSwap(v, v-uint64(n)<<tokenShift) {
-			return wordTokens(v) - n, true
+			return wordTokens(v) - n, wordUntil(v), true
 		}
 	}
 }
 
-// payBack puts n tokens into a lease that holds. If there is none they lapse.
-func (p *policy) payBack(fp uint64, now, n int64) bool {
+// payBack puts n tokens back into the lease that they are of, if it holds: else they lapse. In a later
+// lease they would be held for longer than a lease may be.
+func (p *policy) payBack(fp uint64, now, until, n int64) bool {
 	for {
 		at, v := p.leases.find(fp)
-		if at == nil || wordKind(v) != leased || wordTokens(v)+n > tokenMask || wordUntil(v) <= now {
+		if at == nil || wordKind(v) != leased || wordTokens(v)+n > tokenMask || wordUntil(v) != until || until <= now {
 			return false
 		}
 		if at.word.CompareAndSwap(v, v+uint64(n)<<tokenShift) {
@@ -112,6 +113,7 @@ type renewal struct {
 	at    *slot // nil: somebody else has it
 	word  uint64
 	level int
+	was   int   // the level before
 	rest  int64 // of the lease before: tokens to give back
 }
 
@@ -134,6 +136,7 @@ func (l *core) renew(s *state, p *policy, fp uint64, now int64) (r renewal) {
 		}
 		r = renewal{at: at}
 		if wordKind(v) == leased {
+			r.was = wordLevel(v)
 			r.level = nextLevel(v, now, s.cfg.Lease)
 			r.rest = p.unspent(v, now, s)
 		}

@@ -27,6 +27,7 @@ type core struct {
 	counters stat.Striped[counters]
 	waiting  atomic.Int64
 	waits    stat.Durations
+	lines    lines // with a Remote
 
 	breaker   breaker
 	tripTimes stat.Durations
@@ -126,7 +127,7 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 		return false
 	}
 	now := l.clock.now()
-	if left, ok := p.pay(l.seeds.fingerprint(key), now, n); ok {
+	if left, _, ok := p.pay(l.seeds.fingerprint(key), now, n); ok {
 		here := l.counters.Here()
 		here.outcome[passes].Add(1)
 		here.remote[byLease].Add(1)

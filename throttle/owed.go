@@ -50,7 +50,9 @@ func (l *core) peek(ctx context.Context, s *state, cs []charge, enforced int) ru
 		k++
 		law := &c.p.law
 		c.claim.by, c.ahead = byStore, law.owes(op)
-		if c.cost > op.Remaining {
+		held, _ := c.p.holding(c.fp, now) // Take gives it back first
+		c.ahead -= min(uint64(held)*law.token, c.ahead)
+		if c.cost > op.Remaining+held {
 			c.ruling, rule = over, over
 			c.wait = c.ahead + c.debt - law.tau
 		}

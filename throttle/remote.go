@@ -71,11 +71,13 @@ const (
 // decidedBy are the values of Stats.Remote.
 var decidedBy = [...]string{byStore: "store", byLease: "lease", byShield: "shield", byBusy: "busy", byFallback: "fallback"}
 
-// trip asks the Remote, within Budget. Whoever calls it has entered the breaker.
+// trip asks the Remote, within Budget. Whoever calls it has entered the breaker. A caller who leaves
+// does not end it: that would look like an outage, and OnDown would admit whoever hangs up in time.
 func (l *core) trip(ctx context.Context, s *state, ops []Op) error {
 	defer l.breaker.leave()
-	limited, cancel := context.WithTimeout(ctx, s.cfg.Budget)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.cfg.Budget)
 	defer cancel()
+	closings := l.breaker.closings.Load()
 	start := l.clock.now()
 	err := s.cfg.Remote.Take(limited, ops)
 	l.tripTimes.Observe(time.Duration(l.clock.now() - start))
@@ -89,7 +91,7 @@ func (l *core) trip(ctx context.Context, s *state, ops []Op) error {
 	} else {
 		result[1].Add(1)
 	}
-	if opened := l.breaker.note(err, ctx.Err() != nil, l.clock.now()); opened {
+	if opened := l.breaker.note(err, closings, l.clock.now()); opened {
 		s.logger().Warn("throttle: Remote lost", slog.String("on_down", s.cfg.OnDown), slog.Any("error", err))
 	}
 	return err
@@ -109,15 +111,20 @@ func checkAnswers(ops []Op) error {
 }
 
 // probe asks, behind every request, whether the Remote is back. It may take longer than a decision,
-// for it is here that connections are made again, but what takes longer is not back.
+// for it is here that connections are made again, but what takes longer is not back. It writes, for
+// a store may be one that can only be read: it gives a token back and takes it again, which no
+// bucket refuses.
 func (l *core) probe(s *state) {
 	p := s.policies[0]
-	ops := []Op{{Policy: p.Name, Key: KeyOf("hotpath", "probe"), Rate: p.Rate, Burst: p.Burst}}
+	ops := []Op{{Policy: p.Name, Key: KeyOf("hotpath", "probe"), Rate: p.Rate, Burst: p.Burst, Back: 1, Cost: 1}}
 	ctx, cancel := context.WithTimeout(context.Background(), max(s.cfg.Budget, time.Second))
 	defer cancel()
 	start := l.clock.now()
 	err := s.cfg.Remote.Take(ctx, ops)
 	now := l.clock.now()
+	if err == nil {
+		err = checkAnswers(ops)
+	}
 	if err == nil && time.Duration(now-start) > s.cfg.Budget {
 		err = context.DeadlineExceeded
 	}

@@ -96,10 +96,11 @@ func TestD2_LeaseIsSpentOnce(t *testing.T) {
 		for i := range paid {
 			wg.Go(func() {
 				for try := 0; ; try++ {
-					if _, ok := p.pay(fp, now, 3); !ok {
+					_, until, ok := p.pay(fp, now, 3)
+					if !ok {
 						return
 					}
-					if try%5 != 0 || !p.payBack(fp, now, 3) {
+					if try%5 != 0 || !p.payBack(fp, now, until, 3) {
 						paid[i]++
 					}
 				}
@@ -113,7 +114,7 @@ func TestD2_LeaseIsSpentOnce(t *testing.T) {
 		if tokens, _ := p.holding(fp, now); sum*3+tokens != 1000 || tokens > 2 {
 			t.Fatalf("%d times 3 were spent of 1000, and %d are left", sum, tokens)
 		}
-		if _, ok := p.pay(fp, now+int64(time.Hour), 1); ok {
+		if _, _, ok := p.pay(fp, now+int64(time.Hour), 1); ok {
 			t.Fatal("a lease is spent after its time")
 		}
 	}

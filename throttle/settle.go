@@ -24,7 +24,11 @@ func (a *account) settle(l *core, name string, cost int64) {
 		}
 		owed := int64(0)
 		if due < own.taken {
-			p.refund(own.fp, &l.clock, own.taken-due)
+			n := min(own.taken-due, own.other)
+			if own.other -= n; n > 0 {
+				ops, shares, wanted = append(ops, own.claim.p.backOp(own.claim.key, n)), append(shares, own), append(wanted, 0)
+			}
+			p.refund(own.fp, &l.clock, own.taken-due-n)
 			own.taken = due
 		} else {
 			own.taken += p.force(own.fp, &l.clock, due-own.taken)
@@ -54,16 +58,18 @@ func (a *account) settle(l *core, name string, cost int64) {
 // settleOp is what the Remote must be told for a share to be due; false: nothing, a lease has paid.
 func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
 	key, now := p.claim.key, l.clock.now()
-	switch n := due - p.taken; {
+	n := due - p.taken
+	if here := min(-n, p.other); here > 0 { // what the twin was paid while the Remote was down
+		b.local.refund(p.fp, &l.clock, here)
+		p.other, n = p.other-here, n+here
+	}
+	switch {
 	case n > 0:
-		if _, ok := b.pay(p.fp, now, n); ok {
+		if _, _, ok := b.pay(p.fp, now, n); ok {
 			return Op{}, false
 		}
 		return b.forceOp(key, n), true
 	case n < 0:
-		if p.claim.by == byLease && b.payBack(p.fp, now, -n) {
-			return Op{}, false
-		}
 		b.unshield(p.fp, now)
 		return b.backOp(key, -n), true
 	}

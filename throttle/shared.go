@@ -12,6 +12,7 @@ type claim struct {
 	key  Key
 	cost int64 // as asked
 	by   source
+	held int64 // until when the lease holds that has paid
 	renewal
 }
 
@@ -99,6 +100,10 @@ func (l *core) share(ctx context.Context, s *state, cs []charge, enforced int) (
 			by = byFallback
 		}
 	}
+	if !anyAsks(cs[:enforced]) {
+		l.shadowsDown(s, cs[enforced:])
+		return passes, by
+	}
 	l.payBack(cs)
 	return l.down(s, cs, enforced), by
 }
@@ -120,9 +125,9 @@ func (c *charge) shielded(now int64) bool {
 }
 
 func (c *charge) payFromLease(now int64) bool {
-	left, ok := c.p.pay(c.fp, now, c.cost)
+	left, until, ok := c.p.pay(c.fp, now, c.cost)
 	if ok {
-		c.claim.by = byLease
+		c.claim.by, c.claim.held = byLease, until
 		c.holds(left)
 	}
 	return ok
@@ -133,7 +138,7 @@ func (l *core) payBack(cs []charge) {
 	now := l.clock.now()
 	for i := range cs {
 		if c := &cs[i]; c.claim.by == byLease {
-			c.claim.p.payBack(c.fp, now, c.cost)
+			c.claim.p.payBack(c.fp, now, c.claim.held, c.cost)
 		}
 	}
 }
@@ -217,11 +222,19 @@ func (l *core) answered(s *state, c *charge, op *Op, rule ruling, sent int64) {
 		c.wait = law.span(max(min(op.RetryAfter, law.duration(3*law.tau)), time.Microsecond))
 	}
 	cl.by = byStore
-	if op.Remaining == 0 && held == 0 {
-		l.shield(c.p, c.fp, &cl.renewal, sent, law.duration(next))
+	if op.Remaining == 0 && held == 0 && (rule == passes || op.RetryAfter > 0) { // else it has got it back
+		due := law.duration(next)
+		if op.RetryAfter > 0 { // the store's own word
+			due = min(due, op.RetryAfter)
+		}
+		l.shield(c.p, c.fp, &cl.renewal, sent, due)
 		return
 	}
-	if rule == passes && held < op.Ahead { // near the limit: no more than there was
+	if rule != passes || op.Granted < op.Cost { // who is refused uses nothing up: the lease does not grow
+		cl.finish(leaseWord(sent, held, min(cl.level, cl.was), leased))
+		return
+	}
+	if held < op.Ahead { // near the limit: no more than there was
 		for cl.level > 0 && leaseSize(cl.level-1) >= held {
 			cl.level--
 		}
@@ -237,6 +250,31 @@ func countShadows(cs []charge) {
 			c.cost = 0
 		}
 	}
+}
+
+// anyAsks reports whether any of cs was for the Remote to decide.
+func anyAsks(cs []charge) bool {
+	for i := range cs {
+		if cs[i].asks() {
+			return true
+		}
+	}
+	return false
+}
+
+// shadowsDown decides what only shadows have asked in vain: a dry run refuses nothing.
+func (l *core) shadowsDown(s *state, cs []charge) {
+	for i := range cs {
+		switch c := cs[i : i+1]; {
+		case !c[0].asks():
+		case s.cfg.OnDown == "local":
+			useTwins(c, 0)
+			l.commit(c, 0, 0)
+		default:
+			c[0].cost, c[0].debt = 0, 0
+		}
+	}
+	countShadows(cs)
 }
 
 // down decides without the Remote, as OnDown says.
@@ -267,34 +305,4 @@ func useTwins(cs []charge, enforced int) (tooMuch bool) {
 		tooMuch = tooMuch || i < enforced && c.ruling == never
 	}
 	return tooMuch
-}
-
-// askAgain is reserve with a Remote: who is refused asks again when the tokens are due. Nobody
-// stands in line, for others ask elsewhere.
-func (l *core) askAgain(ctx context.Context, s *state, cs []charge, enforced int, patience time.Duration) (ruling, error) {
-	queued := false
-	start := l.clock.now()
-	for {
-		rule := l.admit(ctx, s, cs, enforced)
-		now := l.clock.now()
-		due := time.Duration(-1)
-		if rule == over {
-			due = slowest(cs[:enforced]).retryAfter()
-		}
-		if due < 0 || due > patience-time.Duration(now-start) {
-			l.leave(queued)
-			return rule, nil
-		}
-		if !queued {
-			if queued = l.queue(s); !queued {
-				return over, errCrowd
-			}
-		}
-		err := sleep(ctx, due)
-		l.waits.Observe(time.Duration(l.clock.now() - now))
-		if err != nil {
-			l.leave(queued)
-			return over, err
-		}
-	}
 }

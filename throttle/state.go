@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -74,7 +75,7 @@ func (s *state) newPolicy(given Policy, before *state) *policy {
 		twin.table = s.newTable(twin.law, old, before)
 		p.local = twin
 		if p.leases = newLeases(s.cfg.Capacity); old != nil && old.leases != nil && old.law == p.law &&
-			before.cfg.Capacity == s.cfg.Capacity && before.cfg.Lease == s.cfg.Lease {
+			before.cfg.Capacity == s.cfg.Capacity && before.cfg.Lease == s.cfg.Lease && sameRemote(before.cfg.Remote, s.cfg.Remote) {
 			p.leases = old.leases
 		}
 	}
@@ -93,6 +94,11 @@ func (s *state) newPolicy(given Policy, before *state) *policy {
 		twin.counts, twin.name, twin.limit, twin.refused = p.counts, p.name, p.limit, p.refused
 	}
 	return p
+}
+
+// sameRemote is a == b, false if they cannot be compared.
+func sameRemote(a, b Remote) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
 }
 
 // newTable returns a table for buckets of a law: that of the policy before, if it will do.

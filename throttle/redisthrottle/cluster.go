@@ -40,13 +40,13 @@ func (s *Store) takeApart(ctx context.Context, ops []throttle.Op) error {
 		}
 	}
 	if len(parts) > 1 && refused(ops) {
-		// What is said of them is from before; a moment later they hold more.
+		s.giveBack(ctx, parts)
 		for i := range ops {
 			if op := &ops[i]; !op.Force {
+				op.Remaining = min(op.Remaining+op.Granted, op.Burst)
 				op.Granted = 0
 			}
 		}
-		s.giveBack(ctx, parts)
 	}
 	return nil
 }

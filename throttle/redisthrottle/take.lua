@@ -49,12 +49,13 @@ local function sub(us, fr, us2, fr2, n)
   return us, fr
 end
 
--- as many tokens as before, at the rate of now, and rounded up
+-- as many tokens as before, at the rate of now, and rounded up; and what of that is above a burst: it
+-- is owed at the old rate, and nobody here may forgive it
 local function convert(us, fr, rate, op)
   local token, tokenfr, n = string.match(rate, '^(%d+):(%d+):(%d+)$')
   local owed = (us + fr / n) / (token + tokenfr / n) * (op.token + op.tokenfr / op.n)
-  if owed >= op.burst then return op.burst, op.burstfr end
-  return math.ceil(owed), 0
+  if owed >= op.burst then return op.burst, op.burstfr, floor(math.min(owed - op.burst, 2^51)) end
+  return math.ceil(owed), 0, 0
 end
 
 local ops, passes = {}, true
@@ -63,7 +64,7 @@ for i = 1, #KEYS do
   local function arg(k) return tonumber(ARGV[a + k]) end
   local op = {
     key = KEYS[i], burst = arg(5), burstfr = arg(6), token = arg(7), tokenfr = arg(8), n = arg(9),
-    cost = arg(10), kind = ARGV[a + 12], us = 0, fr = 0, room = true, wait = 0, waitfr = 0,
+    cost = arg(10), kind = ARGV[a + 12], us = 0, fr = 0, room = true, rest = 0, wait = 0, waitfr = 0,
   }
   op.rate = ARGV[a + 7] .. ':' .. ARGV[a + 8] .. ':' .. ARGV[a + 9]
   local value = redis.call('GET', op.key)
@@ -72,7 +73,7 @@ for i = 1, #KEYS do
     local us, fr, rate = string.match(value, '^(%d+):(%d+):(.*)$')
     us, fr = us - now, tonumber(fr)
     if us >= 0 then
-      if rate ~= op.rate then us, fr = convert(us, fr, rate, op) end
+      if rate ~= op.rate then us, fr, op.rest = convert(us, fr, rate, op) end
       -- more than anybody can owe: the clock was set back
       local most, mostfr = add(op.burst, op.burstfr, op.burst, op.burstfr, op.n)
       if less(most, mostfr, us, fr) then us, fr = most, mostfr end
@@ -80,7 +81,12 @@ for i = 1, #KEYS do
     end
     local back, backfr = arg(1), arg(2)
     if back > 0 or backfr > 0 then
-      op.us, op.fr = sub(op.us, op.fr, back, backfr, op.n)
+      if op.rest > back then
+        op.rest = op.rest - back
+      else
+        op.us, op.fr = sub(op.us, op.fr, back - op.rest, backfr, op.n)
+        op.rest = 0
+      end
       if op.us < 0 then op.us, op.fr = 0, 0 end
       op.changed = true
     end
@@ -118,8 +124,8 @@ for i, op in ipairs(ops) do
   end
   if granted > 0 or op.changed then
     if op.us > 0 or op.fr > 0 then
-      redis.call('SET', op.key, string.format('%.0f:%.0f:', now + op.us, op.fr) .. op.rate,
-        'PX', string.format('%.0f', math.ceil((op.us + 1) / 1000)))
+      redis.call('SET', op.key, string.format('%.0f:%.0f:', now + op.us + op.rest, op.fr) .. op.rate,
+        'PX', string.format('%.0f', math.ceil((op.us + op.rest + 1) / 1000)))
     elseif op.stored then
       redis.call('DEL', op.key)
     end
