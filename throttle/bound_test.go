@@ -45,7 +45,7 @@ func (a *admissions) excess(rate throttle.Rate, burst int64, slack time.Duration
 // B2 with a Remote: over three nodes, whatever load and latency do, leases admit no more than
 // Burst + (d + Lease) x N/Per, and what the calls take on their way.
 func TestB2_ThreeNodes(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(seed, 7))
@@ -61,7 +61,7 @@ func TestB2_ThreeNodes(t *testing.T) {
 					l := mustNew(t, throttle.Config{Remote: s, Policies: []throttle.Policy{{Name: "p", Rate: rate, Burst: burst}}, Lease: lease, Nodes: nodes})
 					own := rand.New(rand.NewPCG(seed, rnd.Uint64()))
 					wg.Go(func() {
-						for time.Since(begin) < 2*time.Second {
+						for time.Since(begin) < time.Second {
 							// Phases of a demand of its own, and none.
 							every := time.Duration(1e9/float64(rate.N)*nodes/(0.1+3*own.Float64())) + 1
 							for end := time.Now().Add(time.Duration(own.IntN(400)) * time.Millisecond); time.Now().Before(end); time.Sleep(every) {
@@ -84,7 +84,7 @@ func TestB2_ThreeNodes(t *testing.T) {
 				if most, within := all.excess(rate, burst, lease+s.latency); most > 0.001 {
 					t.Errorf("%v burst %d lease %v: %.2f too many within %v", rate, burst, lease, most, within)
 				}
-				if ideal := min(float64(offered), float64(burst)+2*float64(rate.N)); float64(len(all.at)) < 0.6*ideal {
+				if ideal := min(float64(offered), float64(burst)+float64(rate.N)); float64(len(all.at)) < 0.6*ideal {
 					t.Errorf("%d of %d admitted, ideal are %.0f", len(all.at), offered, ideal)
 				}
 			})

@@ -231,3 +231,95 @@ func TestD4_PanicsLeaveNoTrip(t *testing.T) {
 		t.Errorf("%d trips are under way", n)
 	}
 }
+
+// D2: what a lease gives back is less by what may have flowed in since it was asked for: from then
+// until it ended, until now, and on the way there.
+func TestD2_Unspent(t *testing.T) {
+	l, err := New(Config{Remote: deaf{}, Rate: Per(100, time.Second), Lease: 100 * time.Millisecond, Budget: 30 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := l.state.Load()
+	p := s.policies[0]
+	until := int64(1<<20) * 1024
+	for late, want := range map[time.Duration]int64{0: 50 - 14, 45 * time.Millisecond: 50 - 18, 370 * time.Millisecond: 0, time.Hour: 0, 50 * time.Hour: 0} {
+		if got := p.unspent(leaseWord(until, 50, 6, leased), until+int64(late), s); got != want {
+			t.Errorf("%v after its end: %d of 50, want %d", late, got, want)
+		}
+	}
+}
+
+// D3: a shield ends no lease that holds something, no renewal and no longer shield; and no renewal
+// ends a shield.
+func TestD3_ShieldBesideLeases(t *testing.T) {
+	l, err := New(Config{Remote: deaf{}, Rate: Per(1, time.Second), Capacity: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(time.Hour)
+	l.clock.fake = func() int64 { return now }
+	s := l.state.Load()
+	p := s.policies[0]
+	r := l.renew(s, p, 1, now)
+	l.shield(p, 1, &renewal{}, now, time.Second)
+	if r.finish(leaseWord(now+int64(time.Millisecond), 5, 3, leased)); !holds(p, 1, now, 5, false) {
+		t.Error("a shield has ended a renewal")
+	}
+	if l.shield(p, 1, &renewal{}, now, time.Second); !holds(p, 1, now, 5, false) {
+		t.Error("a shield has ended a lease")
+	}
+	p.pay(1, now, 5)
+	if l.shield(p, 1, &renewal{}, now, time.Second); !holds(p, 1, now, 0, true) {
+		t.Error("no shield after an empty lease")
+	}
+	_, due := p.holding(1, now)
+	if l.shield(p, 1, &renewal{}, now, time.Millisecond); !holds(p, 1, now+int64(time.Second)-4096, 0, true) {
+		t.Error("a shield has been shortened")
+	}
+	if _, again := p.holding(1, now); again != due || l.renew(s, p, 1, now).at != nil {
+		t.Error("a renewal has ended a shield")
+	}
+	if l.shield(p, 2, &renewal{}, now, time.Second); !holds(p, 2, now, 0, true) {
+		t.Error("no shield of a new key")
+	}
+}
+
+func holds(p *policy, fp uint64, now, tokens int64, shield bool) bool {
+	n, due := p.holding(fp, now)
+	return n == tokens && due > 0 == shield
+}
+
+// D2: what comes back to a lease is its own, and fits.
+func TestD2_PayBack(t *testing.T) {
+	l, err := New(Config{Remote: deaf{}, Rate: Per(1, time.Second), Capacity: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := int64(time.Hour)
+	l.clock.fake = func() int64 { return now }
+	s := l.state.Load()
+	p := s.policies[0]
+	r := l.renew(s, p, 1, now)
+	r.finish(leaseWord(now+int64(time.Second), 4095, 12, leased))
+	_, until, _ := p.pay(1, now, 10)
+	for _, tc := range []struct {
+		now, until, n int64
+		ok            bool
+	}{{now, until + 1024, 1, false}, {now, until, 11, false}, {until, until, 1, false}, {now, until, 10, true}} {
+		if p.payBack(1, tc.now, tc.until, tc.n) != tc.ok {
+			t.Errorf("%+v", tc)
+		}
+	}
+}
+
+// No op owes or returns more than a bucket can.
+func TestD1_OpsAreBounded(t *testing.T) {
+	l, err := New(Config{Remote: deaf{}, Rate: Per(10, time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := l.state.Load().policies[0]
+	if b, f := p.backOp(KeyOf("k"), 1<<60), p.forceOp(KeyOf("k"), 1<<60); b.Back != 20 || f.Cost != 20 || !f.Force || b.Cost != 0 {
+		t.Errorf("%+v %+v", b, f)
+	}
+}

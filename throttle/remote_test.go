@@ -451,6 +451,9 @@ func TestD4_Breaker(t *testing.T) {
 					}
 					time.Sleep(50 * time.Millisecond)
 				}
+				if probes[0] != 100*time.Millisecond {
+					t.Errorf("the first probe after %v, want 100ms", probes[0])
+				}
 				for i := 1; i < len(probes); i++ {
 					pause, want := probes[i]-probes[i-1], min(200*time.Millisecond<<(i-1), 5*time.Second)
 					if pause < want-100*time.Millisecond || pause > want+150*time.Millisecond+time.Second { // a probe has a second
@@ -464,6 +467,13 @@ func TestD4_Breaker(t *testing.T) {
 				trips := s.count()
 				if d := l.Take(t.Context(), key, 1); !d.Allowed || s.count() != trips+1 || !l.Stats().RemoteUp || strings.Count(log.String(), "back") != 1 {
 					t.Errorf("back: %+v, %d trips, %s", d, s.count()-trips, log.String())
+				}
+				s.set(func() { s.fail = errDead })
+				for range 4 {
+					l.Take(t.Context(), throttle.KeyOf(time.Now().String()), 1)
+				}
+				if !l.Stats().RemoteUp {
+					t.Error("four failures open the breaker that was closed")
 				}
 			})
 		})
