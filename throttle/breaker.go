@@ -11,6 +11,7 @@ type breaker struct {
 	trips    atomic.Int64 // under way
 	failures atomic.Int64 // in a row
 	open     atomic.Bool
+	opened   atomic.Int64 // ns; when
 	closings atomic.Int64 // how often it has been closed again
 	probeAt  atomic.Int64 // ns; of the limiter's clock
 	pause    atomic.Int64 // ns; between probes
@@ -46,6 +47,7 @@ func (b *breaker) note(err error, closings, now int64) (opened bool) {
 		}
 	case closings != b.closings.Load():
 	case b.failures.Add(1) >= maxFailures && !b.open.Load():
+		b.opened.Store(now)
 		b.pause.Store(int64(firstPause))
 		b.probeAt.Store(now + int64(firstPause))
 		return b.open.CompareAndSwap(false, true)

@@ -68,7 +68,7 @@ func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier
 func (l *Limiter) Take(ctx context.Context, key Key, n int64) (d Decision) {
 	s := l.state.Load()
 	pl := s.plan(l.tier)
-	if pl.only == nil || !l.takeKnown(pl.only, &key, n, &d) {
+	if pl.only == nil || key.kind == noKey || !l.takeKnown(pl.only, l.seeds.fingerprint(&key), n, &d) {
 		l.takeAny(ctx, s, pl, &key, n, &d)
 	}
 	return d
@@ -76,12 +76,12 @@ func (l *Limiter) Take(ctx context.Context, key Key, n int64) (d Decision) {
 
 // takeKnown is Take for what is decided most: one policy, and a key that has a record. In every
 // other case, and if others are faster, it returns false and has changed nothing.
-func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
+func (l *Limiter) takeKnown(p *policy, fp uint64, n int64, d *Decision) bool {
 	law := &p.law
-	if key.kind == noKey || n < 1 || n > law.burst {
+	if n < 1 || n > law.burst {
 		return false
 	}
-	fp, owes := l.seeds.fingerprint(key), uint64(0)
+	owes := uint64(0)
 	for taken, try := false, 0; !taken; try++ {
 		at, v := p.table.find(fp)
 		if at == nil || try == 4 {
@@ -126,8 +126,11 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 	if key.kind == noKey || n < 1 || n > p.law.burst {
 		return false
 	}
-	now := l.clock.now()
-	if left, _, ok := p.pay(l.seeds.fingerprint(key), now, n); ok {
+	now, fp := l.clock.now(), l.seeds.fingerprint(key)
+	open := l.isOpen(s, now)
+	if open && now-l.breaker.opened.Load() > int64(s.cfg.Lease+s.cfg.Budget) {
+		// Nothing is held any more.
+	} else if left, _, ok := p.pay(fp, now, n); ok {
 		here := l.counters.Here()
 		here.outcome[passes].Add(1)
 		here.remote[byLease].Add(1)
@@ -137,7 +140,7 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 		}
 		return true
 	}
-	if l.isOpen(s, now) && s.cfg.OnDown == "local" && l.takeKnown(p.local, key, n, d) {
+	if open && s.cfg.OnDown == "local" && l.takeKnown(p.local, fp, n, d) {
 		l.counters.Here().remote[byFallback].Add(1)
 		return true
 	}

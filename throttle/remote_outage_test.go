@@ -253,3 +253,49 @@ func TestD5_CostAboveShare(t *testing.T) {
 		}
 	})
 }
+
+// D4: the failures before an outage are not counted after it.
+func TestD4_FreshAfterAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{fail: errDead}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(1000, time.Second), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		for range 5 {
+			l.Take(t.Context(), key, 1)
+		}
+		s.set(func() { s.fail = nil })
+		time.Sleep(200 * time.Millisecond)
+		l.Take(t.Context(), key, 1) // starts a probe
+		synctest.Wait()
+		s.set(func() { s.fail = errDead })
+		for range 4 {
+			l.Take(t.Context(), key, 1)
+		}
+		if !l.Stats().RemoteUp || s.count() != 5+1+4 {
+			t.Errorf("open after four failures, or %d trips, want 10", s.count())
+		}
+	})
+}
+
+// D5: what is held is spent before the share here, also once the breaker is open.
+func TestD5_LeasesAreSpentFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: time.Second, Rate: throttle.Per(1000, time.Hour), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		for range 1 + 2 + 4 + 1 { // 7 are held
+			l.Take(t.Context(), key, 1)
+		}
+		s.set(func() { s.fail = errDead })
+		for range 5 {
+			l.Take(t.Context(), throttle.KeyOf("other"), 1)
+		}
+		before := l.Stats().Remote["lease"]
+		for range 8 {
+			l.Take(t.Context(), key, 1)
+		}
+		if st := l.Stats(); st.RemoteUp || st.Remote["lease"] != before+7 || st.Remote["fallback"] != 5+1 {
+			t.Errorf("%v, up %v", st.Remote, st.RemoteUp)
+		}
+	})
+}
