@@ -1,7 +1,10 @@
 package throttle_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -111,6 +114,34 @@ func TestB6_SharedShadow(t *testing.T) {
 		}
 		s.set(func() { s.fail = errDead })
 		take(3, true) // more than the share of the shadow here
+		key = throttle.KeyOf("new")
+		take(3, true) // and with the enforced one asked in vain
+	})
+}
+
+// B6: while only a shadow's trips fail its share here says what it would refuse, once each.
+func TestB6_ShadowsShareHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, cost := &store{}, int64(0)
+		l := mustNew(t, throttle.Config{Remote: s, Logger: quiet(), Policies: []throttle.Policy{
+			{Name: "a", Rate: throttle.Per(100_000, time.Hour)},
+			{Name: "dry", Rate: throttle.Per(3, time.Hour), Shadow: true, Cost: func(*http.Request) int64 { return cost }},
+		}})
+		h := l.Handler(nothing)
+		for range 1 + 2 + 4 + 8 + 1 { // 15 of "a" are held, nothing of "dry"
+			serve(h, request())
+		}
+		s.set(func() { s.fail = errDead })
+		cost = 1
+		before := l.Stats().ShadowDenied["dry"]
+		for range 5 {
+			if w := serve(h, request()); w.Code != 200 {
+				t.Errorf("%d", w.Code)
+			}
+		}
+		if got := l.Stats().ShadowDenied["dry"] - before; got != 2 {
+			t.Errorf("%d of 5 counted as refused by a dry run of 3, want 2", got)
+		}
 	})
 }
 
@@ -198,4 +229,97 @@ func TestC4_SharedReturn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// W4: who leaves while it is being decided gets an error, and its tokens go back.
+func TestW4_LeavingGivesBack(t *testing.T) {
+	for _, lease := range []time.Duration{-1, time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &store{latency: 20 * time.Millisecond}
+			l := mustNew(t, throttle.Config{Remote: s, Lease: lease, Rate: throttle.Per(10, time.Hour)})
+			ctx, leave := context.WithCancel(t.Context())
+			time.AfterFunc(10*time.Millisecond, leave)
+			if err := l.Wait(ctx, throttle.KeyOf("k"), 4); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+			if held := s.held("default", throttle.KeyOf("k")); held != 10 {
+				t.Errorf("lease %v: %d left, want 10", lease, held)
+			}
+			down := mustNew(t, throttle.Config{Remote: &store{hang: true}, Rate: throttle.Per(10, time.Hour), Logger: quiet()})
+			ctx, leave = context.WithCancel(t.Context())
+			time.AfterFunc(10*time.Millisecond, leave)
+			if err := down.Wait(ctx, throttle.KeyOf("k"), 4); !errors.Is(err, context.Canceled) {
+				t.Errorf("%v", err)
+			}
+			if d := down.Take(t.Context(), throttle.KeyOf("k"), 10); !d.Allowed {
+				t.Errorf("paid here, and not given back: %+v", d)
+			}
+		})
+	}
+}
+
+// W4: who is due after those before it, and after its deadline, does not wait.
+func TestW4_DueBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := mustNew(t, throttle.Config{Remote: &store{}, Rate: throttle.Per(1, time.Second)})
+		key := throttle.KeyOf("k")
+		l.Take(t.Context(), key, 1)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := l.Wait(t.Context(), key, 1); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		begin := time.Now()
+		if err := l.Wait(ctx, key, 1); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 0 {
+			t.Errorf("due in 2 s, with 1.5 s: %v after %v", err, time.Since(begin))
+		}
+		wg.Wait()
+		if l.Stats().Waiting != 0 {
+			t.Errorf("%d are waiting", l.Stats().Waiting)
+		}
+	})
+}
+
+// C1: paid here while the Remote was down, charged more when it was back: each gets back its own.
+func TestC1_RemotePaidMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{fail: errDead}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, time.Hour), Logger: quiet()})
+		h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.set(func() { s.fail = nil })
+			if !l.Charge(w, r, "", 50) {
+				t.Error("no")
+			}
+			_ = l.Settle(w, "", 20)
+		}))
+		serve(h, request())
+		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+		if held := s.held("default", key); held != 81 {
+			t.Errorf("%d left of 100 after 50 and 31 back, want 81", held)
+		}
+	})
+}
+
+// D5: what the Remote was told of a refund is not refunded here too.
+func TestD5_RefundOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{fail: errDead}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(10, time.Hour), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		l.Take(t.Context(), key, 10)
+		s.set(func() { s.fail = nil })
+		l.Refund(t.Context(), key, 10)
+		s.set(func() { s.fail = errDead })
+		if d := l.Take(t.Context(), key, 1); d.Allowed {
+			t.Errorf("the share here came back: %+v", d)
+		}
+		l.Refund(t.Context(), key, 10)
+		if d := l.Take(t.Context(), key, 1); !d.Allowed {
+			t.Errorf("nobody was told of a refund: %+v", d)
+		}
+	})
 }

@@ -171,6 +171,7 @@ func TestD2_PeekCountsTheLease(t *testing.T) {
 				return
 			}
 		}
+		t.Error("Peek says that there are 100 where 5 were taken")
 	})
 }
 

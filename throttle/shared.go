@@ -267,6 +267,7 @@ func (l *core) shadowsDown(s *state, cs []charge) {
 	for i := range cs {
 		switch c := cs[i : i+1]; {
 		case !c[0].asks():
+			countShadows(c)
 		case s.cfg.OnDown == "local":
 			useTwins(c, 0)
 			l.commit(c, 0, 0)
@@ -274,7 +275,6 @@ func (l *core) shadowsDown(s *state, cs []charge) {
 			c[0].cost, c[0].debt = 0, 0
 		}
 	}
-	countShadows(cs)
 }
 
 // down decides without the Remote, as OnDown says.
