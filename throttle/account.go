@@ -30,8 +30,6 @@ type paid struct {
 	out   int64 // tokens that were lent to parts, and are no more in taken
 	word  uint64
 	claim *claim // with a Remote
-	other int64  // how much of taken was paid elsewhere than at first: to the twin, or to the Remote
-	ahead uint64 // what the bucket owes there, as far as it has said
 }
 
 // open notes the charges of d. A shadow that would have refused has no share.
@@ -44,7 +42,10 @@ func (a *account) open(d *door) {
 	a.paid = a.inline[:0]
 	for i := range d.charges() {
 		if c := &d.charges()[i]; c.ruling == passes {
-			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + c.lent, lent: c.lent, word: c.word, claim: c.claim, ahead: c.ahead})
+			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + c.lent, lent: c.lent, word: c.word, claim: c.claim})
+			if c.claim != nil {
+				c.claim.ahead = c.ahead
+			}
 		}
 	}
 }
@@ -90,7 +91,7 @@ func (a *account) level(l *core, own *paid) (p *policy, ahead uint64, known bool
 	if p = own.bucket(l, a.state); p.local != nil {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		return p, own.ahead, own.claim.by == byStore
+		return p, own.claim.ahead, own.claim.by == byStore
 	}
 	if at, v := p.table.find(own.fp); at != nil {
 		ahead = p.law.ahead(v, l.clock.units(&p.law))
@@ -141,10 +142,10 @@ func (a *account) more(ctx context.Context, l *core, name string, n int64, d *do
 	for i, c := range d.many {
 		shares[i].taken += c.cost
 		if c.claim != nil && shares[i].claim != nil && c.claim.remote() != shares[i].claim.remote() {
-			shares[i].other += c.cost
+			shares[i].claim.other += c.cost
 		}
 		if c.claim != nil && c.claim.by == byStore {
-			shares[i].ahead = c.ahead
+			shares[i].claim.ahead = c.ahead
 		}
 	}
 }

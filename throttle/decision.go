@@ -138,7 +138,7 @@ func scarcest(cs []charge) (*charge, int64) {
 	for i := 1; i < len(cs); i++ {
 		c := &cs[i]
 		n := c.p.law.left(c.ahead + c.debt)
-		if c.known() != least.known() {
+		if c.claim != nil && c.known() != least.known() {
 			if c.known() { // what a lease holds is little, and says little
 				least, left = c, n
 			}

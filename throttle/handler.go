@@ -138,7 +138,9 @@ type asked struct {
 
 func (a *asked) assemble(p *policy, c *charge) ruling {
 	c.p = p
-	c.claimed(&Key{})
+	if p.local != nil {
+		c.claim = &claim{p: p}
+	}
 	key, err := a.keyOf(p)
 	if err != nil || key.kind == noKey {
 		return unkeyed

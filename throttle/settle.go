@@ -24,8 +24,12 @@ func (a *account) settle(l *core, name string, cost int64) {
 		}
 		owed := int64(0)
 		if due < own.taken {
-			n := min(own.taken-due, own.other)
-			if own.other -= n; n > 0 {
+			n := int64(0)
+			if own.claim != nil { // of what it had charged more since
+				n = min(own.taken-due, own.claim.other)
+				own.claim.other -= n
+			}
+			if n > 0 {
 				ops, shares, wanted = append(ops, own.claim.p.backOp(own.claim.key, n)), append(shares, own), append(wanted, 0)
 			}
 			p.refund(own.fp, &l.clock, own.taken-due-n)
@@ -47,7 +51,7 @@ func (a *account) settle(l *core, name string, cost int64) {
 	for i, own := range shares {
 		op, granted := &ops[i], int64(0)
 		if told {
-			own.ahead, granted = own.claim.p.law.owes(op), op.Granted
+			own.claim.ahead, granted = own.claim.p.law.owes(op), op.Granted
 		}
 		owed := wanted[i] - granted
 		own.taken -= owed
@@ -59,9 +63,9 @@ func (a *account) settle(l *core, name string, cost int64) {
 func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
 	key, now := p.claim.key, l.clock.now()
 	n := due - p.taken
-	if here := min(-n, p.other); here > 0 { // what the twin was paid while the Remote was down
+	if here := min(-n, p.claim.other); here > 0 { // what the twin was paid while the Remote was down
 		b.local.refund(p.fp, &l.clock, here)
-		p.other, n = p.other-here, n+here
+		p.claim.other, n = p.claim.other-here, n+here
 	}
 	switch {
 	case n > 0:

@@ -13,6 +13,11 @@ type claim struct {
 	cost int64 // as asked
 	by   source
 	held int64 // until when the lease holds that has paid
+
+	// Of what was paid, under the account's mutex: what the bucket owes there, as far as the Remote
+	// has said, and how much was paid elsewhere than at first, to the twin or to the Remote.
+	ahead uint64
+	other int64
 	renewal
 }
 
