@@ -122,7 +122,8 @@ func TestB2_NothingIsGivenBackTwice(t *testing.T) {
 	})
 }
 
-// With a demand below the limit leases deny nobody, and at it they waste little.
+// With a demand below the limit leases deny nobody, and at it they waste what is held when it is
+// reached, once: 0.16 s of the rate, seen over 1, 2 and 6 s.
 func TestD2_LeasesWasteLittle(t *testing.T) {
 	for _, load := range []float64{0.5, 0.8, 1, 2} {
 		synctest.Test(t, func(t *testing.T) {
@@ -151,8 +152,8 @@ func TestD2_LeasesWasteLittle(t *testing.T) {
 			}
 			wg.Wait()
 			ideal := min(offered, 2*3000+3000)
-			if admitted < ideal*90/100 {
-				t.Errorf("at %v of the limit %d of %d offered are admitted, ideal are %d", load, admitted, offered, ideal)
+			if wasted := ideal - admitted; wasted > 600 { // about 490, however long it goes on
+				t.Errorf("at %v of the limit %d of %d offered are admitted, ideal are %d: %d wasted", load, admitted, offered, ideal, wasted)
 			}
 			if load < 1 && s.trips > offered/10 {
 				t.Errorf("at %v of the limit %d trips for %d calls", load, s.trips, offered)

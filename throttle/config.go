@@ -101,7 +101,8 @@ type Config struct {
 	// nil: this process counts for itself, and what stands below must be zero.
 	Remote Remote
 
-	// Budget is the longest that a decision waits for Remote. 0: 25 ms; at most 10 s.
+	// Budget is the longest that a decision waits for Remote; a caller who leaves meanwhile does not
+	// shorten it. 0: 25 ms; at most 10 s.
 	Budget time.Duration
 
 	// OnDown says who decides while Remote is slow or dead: "local" (buckets of this process, of
@@ -113,7 +114,9 @@ type Config struct {
 	Nodes int
 
 	// Lease is how long tokens are held that were taken ahead for keys that come often, so that
-	// most of their decisions need no Remote. 0: 100 ms; negative: never; at most 1 s.
+	// most of their decisions need no Remote. What is held when the limit is reached may lapse: of
+	// three processes at twice a limit once the tokens of 0.16 s. 0: 100 ms; negative: never; at
+	// most 1 s.
 	Lease time.Duration
 
 	// Logger is told when Remote is lost and when it is back. nil: slog.Default().

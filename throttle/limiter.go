@@ -149,7 +149,11 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 
 func (l *Limiter) take(ctx context.Context, s *state, pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 	rule := l.assemble(pl, cs, key, n)
-	if rule == passes {
+	switch {
+	case rule != passes:
+	case s.cfg.Remote == nil:
+		rule = l.decide(cs, pl.enforced)
+	default:
 		rule = l.admit(ctx, s, cs, pl.enforced)
 	}
 	l.count(rule, cs[:pl.enforced])
@@ -201,8 +205,11 @@ func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	}
 	fp := l.seeds.fingerprint(key)
 	for i := range cs {
-		cs[i].p, cs[i].fp = pl.policies[i], fp
-		cs[i].claimed(key)
+		p := pl.policies[i]
+		cs[i].p, cs[i].fp = p, fp
+		if p.local != nil {
+			cs[i].claimed(key)
+		}
 		cs[i].setCost(n)
 	}
 	return passes

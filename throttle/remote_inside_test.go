@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -322,4 +323,27 @@ func TestD1_OpsAreBounded(t *testing.T) {
 	if b, f := p.backOp(KeyOf("k"), 1<<60), p.forceOp(KeyOf("k"), 1<<60); b.Back != 20 || f.Cost != 20 || !f.Force || b.Cost != 0 {
 		t.Errorf("%+v %+v", b, f)
 	}
+}
+
+// W4: lines are gone when nobody stands in them, and who runs out of patience leaves.
+func TestW4_LinesEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, err := New(Config{Rate: Per(1, time.Second), Remote: remoteFunc(func(ops []Op) {
+			for i := range ops { // others are always faster
+				ops[i].RetryAfter, ops[i].ResetAfter = 400*time.Millisecond, time.Second
+			}
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := l.Wait(ctx, KeyOf("k"), 1); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 800*time.Millisecond {
+			t.Errorf("%v after %v, want 800ms", err, time.Since(begin))
+		}
+		if n := len(l.lines.byKey); n > 0 {
+			t.Errorf("%d lines without anybody", n)
+		}
+	})
 }
