@@ -2,7 +2,6 @@ package throttle_test
 
 import (
 	"net/http"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -90,12 +89,14 @@ func TestR1_InALoop(t *testing.T) {
 			}
 		})
 	}
-	changes := int64(0)
-	for ; changes < 300 || admitted.Load() < 100; changes++ { // on one processor the others come late
-		runtime.Gosched()
-		if err := l.Reconfigure(throttle.Config{Rate: throttle.Per(100, time.Hour), Capacity: 64 + int(changes%2)}); err != nil {
+	const changes = 300
+	for i := range changes {
+		if err := l.Reconfigure(throttle.Config{Rate: throttle.Per(100, time.Hour), Capacity: 64 + i%2}); err != nil {
 			t.Error(err)
 		}
+	}
+	for admitted.Load() < 100 { // on one processor the others come late
+		time.Sleep(time.Millisecond)
 	}
 	stop.Store(1)
 	wg.Wait()
