@@ -68,6 +68,12 @@ var goals = [...]goal{
 	{room: "throttle", what: "Handler, refused", against: "throttled", ours: "ThrottleRefused/hotpath", theirs: "ThrottleRefused/throttled", must: 0.65, aim: 0.45},
 	{room: "throttle", what: "address behind 20,000 hops", against: "behind 64", ours: "ClientAddr/20000", theirs: "ClientAddr/64", must: 1.2, aim: 1.05},
 
+	{room: "redisthrottle", what: "a decision, 64 goroutines", against: "redis_rate", ours: "Redis/policies=1/hotpath", theirs: "Redis/policies=1/redis_rate", must: 1.0, aim: 0.75},
+	{room: "redisthrottle", what: "three policies at once", against: "three calls of redis_rate", ours: "Redis/policies=3/hotpath", theirs: "Redis/policies=3/redis_rate", must: 0.50, aim: 0.35},
+	{room: "redisthrottle", what: "with leases, 100 keys", against: "redis_rate", ours: "Redis/leases/hotpath", theirs: "Redis/policies=1/redis_rate", must: 0.1, aim: 0.02},
+	{room: "redisthrottle", what: "trips a decision", ours: "Redis/leases/hotpath", unit: "trips/op", must: 0.10, aim: 0.02},
+	{room: "redisthrottle", what: "Redis hangs, the breaker is open", against: "a local Take", ours: "RedisStopped/stopped", theirs: "RedisStopped/local", must: 3, aim: 2},
+
 	{room: "batch", what: "lonely load: times faster", against: "dataloadgen", ours: "LoaderLonely/hotpath", theirs: "LoaderLonely/dataloadgen-default", inverse: true, least: true, must: 4000, aim: 8000},
 	{room: "batch", what: "the same", against: "its shortest window", ours: "LoaderLonely/hotpath", theirs: "LoaderLonely/dataloadgen-100µs", inverse: true, least: true, must: 300, aim: 600},
 	{room: "batch", what: "its allocations", ours: "LoaderLonely/hotpath", unit: allocs, must: 4, aim: 3},
