@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -34,14 +35,9 @@ func main() {
 func run(runs int, benchtime time.Duration, readme string) error {
 	var printed io.Reader = os.Stdin
 	if runs > 0 {
-		all := new(bytes.Buffer)
-		for i := range runs {
-			fmt.Fprintf(os.Stderr, "== run %d of %d\n", i+1, runs)
-			test := exec.Command("go", "test", "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", benchtime.String(), ".")
-			test.Stdout, test.Stderr = io.MultiWriter(all, os.Stderr), os.Stderr
-			if err := test.Run(); err != nil {
-				return err
-			}
+		all, err := runAll(runs, benchtime)
+		if err != nil {
+			return err
 		}
 		printed = all
 	}
@@ -55,6 +51,36 @@ func run(runs int, benchtime time.Duration, readme string) error {
 		return err
 	}
 	return replace(readme, table)
+}
+
+// runAll runs every benchmark in a process of its own, or one would pay for the heap and the goroutines that
+// another has left, and then all of them again.
+func runAll(runs int, benchtime time.Duration) (*bytes.Buffer, error) {
+	dir, err := os.MkdirTemp("", "hotpath-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "bench.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go test -c: %w\n%s", err, out)
+	}
+	names, err := exec.Command(binary, "-test.list", "^Benchmark").Output()
+	if err != nil {
+		return nil, err
+	}
+	all := new(bytes.Buffer)
+	for i := range runs {
+		fmt.Fprintf(os.Stderr, "== run %d of %d\n", i+1, runs)
+		for name := range strings.FieldsSeq(string(names)) {
+			one := exec.Command(binary, "-test.run", "^$", "-test.bench", "^"+name+"$", "-test.benchmem", "-test.benchtime", benchtime.String())
+			one.Stdout, one.Stderr = io.MultiWriter(all, os.Stderr), os.Stderr
+			if err := one.Run(); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return all, nil
 }
 
 // figures are the least of each unit of each benchmark. Interference only ever adds time.
