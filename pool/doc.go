@@ -48,7 +48,8 @@
 // task started and whose Wait helps, under the context of that task, runs beside it: who fans out in
 // a task by hand has so much more than Workers at a time. Go cannot tell goroutines apart, and to
 // forbid it would hang tasks that wait for each other. [Map] keeps the bound. Once a task has ended its
-// context is no task's.
+// context is no task's; but tasks of Go that came with context.Background share the context of their
+// worker, which costs nothing and is that of the task which the worker runs at the time: do not keep it.
 //
 // A task keeps the values of its caller, credentials among them, for as long as it waits: use
 // context.Background() for what needs none.

@@ -46,7 +46,6 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 		t.settle(context.Cause(ctx))
 		return t
 	}
-	t.inQueue = true // nobody else knows t yet
 	err := p.add(ctx, entry{c: t}, wait)
 	if err == nil {
 		if ctx.Done() != nil {
@@ -54,7 +53,6 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 		}
 		return t
 	}
-	t.inQueue = false
 	if w := workerOf(ctx, p); w != nil && wait && errors.Is(err, ErrFull) && !p.cutted.Load() {
 		t.execute(w, false) // only tasks make room, and this is one
 		return t

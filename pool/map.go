@@ -164,13 +164,14 @@ func (t *Future[T]) refused() error {
 
 // crowded reports whether tasks wait while every worker is busy.
 func (p *Pool) crowded() bool {
-	crowded, _ := p.pressure()
+	crowded, _ := p.pressure(nil, nil)
 	return crowded
 }
 
-// pressure also reports whether Close was called.
-func (p *Pool) pressure() (crowded, closing bool) {
+// pressure also reports whether Close was called and who is in w's task, or in that request, may
+// not go on.
+func (p *Pool) pressure(w *worker, s *scope) (crowded, shut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.living() > 0 && p.busy >= p.cfg.Workers, p.closing
+	return p.living() > 0 && p.busy >= p.cfg.Workers, p.closing && !p.mayStill(w, s)
 }

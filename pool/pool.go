@@ -205,6 +205,19 @@ func (p *Pool) mayStill(w *worker, s *scope) bool {
 	return w != nil || s != nil && !s.ended
 }
 
+// putBack has a worker's own task go to the end of the queue. It had a slot, so there is no question
+// of room; after the cut it is false.
+func (p *Pool) putBack(e entry) bool {
+	p.mu.Lock()
+	if p.cutted.Load() {
+		p.mu.Unlock()
+		return false
+	}
+	p.push(e)
+	p.wakeAndUnlock()
+	return true
+}
+
 // room: a task that a free worker will take at once does not wait.
 func (p *Pool) room() bool {
 	return p.living()+p.reserved < p.cfg.Queue+p.slots()-p.busy

@@ -13,6 +13,7 @@ type entry struct {
 
 // A promise is a Future of any type.
 type promise interface {
+	enterQueue()                 // under Pool.mu: it is put in
 	leaveQueue() (alive bool)    // under Pool.mu: it is taken out
 	execute(w *worker, own bool) // if nobody else has claimed it
 	claim() bool                 // false: somebody else has
@@ -45,6 +46,9 @@ func (q *queue) push(e entry) {
 	}
 	q.ring[(q.head+q.n)&(len(q.ring)-1)] = e
 	q.n++
+	if e.f == nil {
+		e.c.(promise).enterQueue()
+	}
 	q.pushes++
 	if !q.probing && q.pushes%every(q.n > batch) == 1 {
 		q.probing, q.probe, q.probed = true, q.taken+uint64(q.n), time.Since(q.born)
@@ -83,7 +87,7 @@ func (q *queue) bury() {
 	q.resize(ringFor(len(kept)))
 	for _, e := range kept {
 		if e.f == nil {
-			e.c.(interface{ enterQueue() }).enterQueue()
+			e.c.(promise).enterQueue()
 		}
 	}
 	q.n = copy(q.ring, kept)

@@ -6,13 +6,15 @@ import (
 	"iter"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Stream is Map for a sequence: lazy input, results in order, at most 2 x Workers elements ahead.
 // An error is yielded in its place and ends nothing; break cancels the context of what runs, and
 // returns when the calls that were started have ended.
+//
+// A worker runs elements until there are none, or until others wait for it. So in Stats, and in what
+// Close names, a stream is the workers that it has, whatever became of its elements.
 func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		if err := check(ctx, f == nil); err != nil {
@@ -24,19 +26,21 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 			}
 			return
 		}
-		s := &stream[T, R]{p: p, caller: ctx, f: f, slots: make([]element[T, R], 2*p.cfg.Workers), told: make(chan struct{}, 1)}
+		s := &stream[T, R]{p: p, caller: ctx, f: f, inside: workerOf(ctx, p), request: scopeOf(ctx, p), told: make(chan struct{}, 1)}
+		s.slots = make([]element[T, R], min(2*p.cfg.Workers, smallestRing))
 		var cancel context.CancelCauseFunc
 		s.ctx, cancel = context.WithCancelCause(ctx)
 		unwatch := context.AfterFunc(p.base, func() { cancel(ErrClosed) })
-		s.inside = workerOf(ctx, p)
 		defer func() {
 			cancel(nil)
 			s.end()
 			unwatch()
 		}()
 		for v := range in {
-			if s.tail-s.head == len(s.slots) && !s.await(yield) {
-				return
+			for s.full() {
+				if !s.await(yield) {
+					return
+				}
 			}
 			s.put(v)
 			if !s.pass(yield) {
@@ -52,26 +56,28 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 }
 
 // A stream is a ring of elements: from head on those that have not been yielded, from next on
-// those that nobody has begun. Its runners are workers of the pool for as long as there are such.
+// those that nobody has begun. Workers of the pool run them, each for as long as there are some.
+// Outside of the pool's tasks there is a runner whenever there is something to begin: put calls
+// one, or refuses what it put, and a runner that ends leaves nothing behind.
 type stream[T, R any] struct {
-	p      *Pool
-	caller context.Context
-	ctx    context.Context // of the calls: ends with the caller's, by break, and at the cut
-	f      func(ctx context.Context, v T) (R, error)
-	inside *worker // whose task iterates; it runs elements itself while it waits
-	slots  []element[T, R]
-	head   int // the consumer's alone
-	told   chan struct{}
+	p       *Pool
+	caller  context.Context
+	ctx     context.Context // of the calls: ends with the caller's, by break, and at the cut
+	f       func(ctx context.Context, v T) (R, error)
+	inside  *worker // whose task iterates; it runs elements itself while it waits
+	request *scope  // in which it iterates
+	head    int     // the consumer's alone
+	told    chan struct{}
 
-	mu         sync.Mutex // before Pool.mu, if both
+	mu         sync.Mutex      // never held together with Pool.mu
+	slots      []element[T, R] // grows up to 2 x Workers
 	next, tail int
-	running    int // calls that have not ended
-	awaited    int // the element that the consumer waits for, counted from 1; 0: it does not
+	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
+	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
-	refused    error       // why the pool takes no more; what comes from now on gets it
-	runners    int         // that have been handed to the pool
-	coming     *streamer   // the one of them that has not begun: never more, for it calls the next one
-	spare      []*streamer // to be used again
+	runners    int             // that the pool has, or is about to get
+	coming     int             // those of them that have not begun
+	all, spare []*runner[T, R] // spare: to be used again
 }
 
 // An element of a stream, and what became of it.
@@ -82,73 +88,48 @@ type element[T, R any] struct {
 	done bool
 }
 
-// A streamer is one runner, and the context of its calls. It is used again within its stream only, so
-// who keeps it sees no other user's values.
-type streamer struct {
-	context.Context // the stream's
-	p               *Pool
-	w               atomic.Pointer[worker] // nil: it does not run
-	run             func(r *streamer, w *worker)
-	refuse          func()
-	f               any
-	state           atomic.Uint32
-	inQueue, buried bool // guarded by Pool.mu
-}
-
-// Value makes its calls known as tasks of the worker that it has.
-func (r *streamer) Value(key any) any {
-	if key == any(r.p) {
-		if w := r.w.Load(); w != nil {
-			return w
-		}
+// full: the next element has to wait until the oldest is yielded. Of a pool that is being closed
+// the elements that came before run, and those after them are refused.
+func (s *stream[T, R]) full() bool {
+	ahead := s.tail - s.head
+	if ahead == 0 || ahead == 2*s.p.cfg.Workers {
+		return ahead > 0
 	}
-	return r.Context.Value(key)
-}
-
-func (r *streamer) leaveQueue() (alive bool) { r.inQueue = false; return !r.buried }
-func (r *streamer) enterQueue()              { r.inQueue = true }
-func (r *streamer) claim() bool              { return r.state.CompareAndSwap(waiting, claimed) }
-func (r *streamer) abandon()                 { r.refuse() }
-func (r *streamer) function() any            { return r.f }
-
-func (r *streamer) execute(w *worker, own bool) {
-	if !r.claim() {
-		return
-	}
-	r.w.Store(w)
-	returned := false
-	defer func() {
-		r.w.Store(nil)
-		if returned {
-			w.finish(&w.ok, r.f, false, own)
-		} else {
-			w.finish(&w.panicked, r.f, true, own)
-		}
-	}()
-	r.run(r, w)
-	returned = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refused != nil
 }
 
 // put hands v to the runners, and calls one if none is on its way.
 func (s *stream[T, R]) put(v T) {
-	e := &s.slots[s.tail%len(s.slots)]
+	var err error
+	if s.ctx.Err() != nil {
+		err = s.ended()
+	}
 	s.mu.Lock()
+	if n := len(s.slots); s.tail-s.head == n {
+		slots := make([]element[T, R], min(2*n, 2*s.p.cfg.Workers))
+		for i := s.head; i < s.tail; i++ {
+			slots[i%len(slots)] = s.slots[i%n]
+		}
+		s.slots = slots
+	}
+	s.at(s.tail).in = v
 	s.tail++
-	switch {
-	case s.ctx.Err() != nil:
-		e.err, e.done = s.ended(), true
-	case s.refused != nil:
-		e.err, e.done = s.refused, true
-	default:
-		e.in = v
+	if err == nil {
+		err = s.refused
 	}
-	if e.done {
-		s.mu.Unlock()
-		return
+	if err != nil {
+		s.drop(err)
 	}
+	wanted := s.wanted()
 	s.mu.Unlock()
-	s.call(s.inside == nil)
+	if wanted {
+		s.call()
+	}
 }
+
+func (s *stream[T, R]) at(i int) *element[T, R] { return &s.slots[i%len(s.slots)] }
 
 // ended is why the context of the calls has.
 func (s *stream[T, R]) ended() error {
@@ -158,79 +139,94 @@ func (s *stream[T, R]) ended() error {
 	return ErrClosed
 }
 
-// call hands one more runner to the pool if there is something to do and none is on its way. The
-// first one waits for room if wait; the others are welcome where there is some.
-func (s *stream[T, R]) call(wait bool) {
+// wanted: there is something to do for one more runner, and none is on its way. s.mu is held.
+func (s *stream[T, R]) wanted() bool {
+	return s.next < s.tail && s.coming == 0 && s.runners < s.p.cfg.Workers
+}
+
+// call hands one more runner to the pool. The first one waits for room; the others, which the
+// consumer and runners that begin call, are welcome where there is some.
+func (s *stream[T, R]) call() {
 	s.mu.Lock()
-	if s.next == s.tail || s.coming != nil || s.runners == s.p.cfg.Workers || s.over {
+	if !s.wanted() {
 		s.mu.Unlock()
 		return
 	}
-	r := s.runner()
-	s.coming = r
-	s.runners++
-	wait = wait && s.runners == 1
-	s.mu.Unlock()
-	// A worker may come before add returns.
-	err := s.p.add(s.ctx, entry{c: r}, wait)
-	if err == nil {
-		return
+	var r *runner[T, R]
+	if n := len(s.spare); n > 0 {
+		r, s.spare = s.spare[n-1], s.spare[:n-1]
+	} else {
+		r = &runner[T, R]{Context: s.ctx, p: s.p}
+		r.s.Store(s)
+		r.state.Store(settled)
+		s.all = append(s.all, r)
 	}
-	s.mu.Lock()
-	r.inQueue = false
-	s.coming = nil
-	s.runners--
-	switch {
-	case s.runners > 0 || s.inside != nil: // somebody works
-	case !wait:
-		s.wake() // so the consumer calls, who may wait
-	default:
+	s.coming++
+	s.runners++
+	wait := s.inside == nil && s.runners == 1
+	s.mu.Unlock()
+	if err := s.p.add(s.ctx, entry{c: r}, wait); err != nil {
+		s.mu.Lock()
 		if errors.Is(err, ErrClosed) {
 			s.refused = err
-		} else if s.caller.Err() != nil {
-			err = errors.Join(ErrFull, context.Cause(s.caller))
 		}
-		s.drop(err)
+		s.coming--
+		s.left(r, err)
+		s.mu.Unlock()
+		return
 	}
+	s.came(r)
+}
+
+// came takes r back if the stream ended while it was on its way into the queue.
+func (s *stream[T, R]) came(r *runner[T, R]) {
+	s.mu.Lock()
+	over := s.over
+	s.mu.Unlock()
+	if over {
+		s.withdraw(r)
+	}
+}
+
+// withdraw takes r out of the queue, if it is there.
+func (s *stream[T, R]) withdraw(r *runner[T, R]) {
+	if !r.claim() {
+		return
+	}
+	s.p.bury(&r.inQueue, &r.buried, true)
+	r.s.Store(nil) // its place may stay in the queue for a while, the elements need not
+	s.mu.Lock()
+	s.coming--
+	s.left(r, nil)
 	s.mu.Unlock()
 }
 
-// runner is a new one, or one that has ended. s.mu is held.
-func (s *stream[T, R]) runner() *streamer {
-	if n := len(s.spare); n > 0 {
-		r := s.spare[n-1]
-		s.spare = s.spare[:n-1]
-		r.state.Store(waiting)
-		r.inQueue = true
-		return r
+// left is for a runner that the pool has no more, nor will have: err says why if others will not
+// be had either. s.mu is held.
+func (s *stream[T, R]) left(r *runner[T, R], err error) {
+	s.runners--
+	s.spare = append(s.spare, r)
+	if s.runners == 0 {
+		if s.inside == nil {
+			s.drop(err)
+		}
+		s.wake()
 	}
-	return &streamer{Context: s.ctx, p: s.p, run: s.runs, refuse: s.closed, f: s.f, inQueue: true}
 }
 
 // drop ends what nobody has begun. s.mu is held.
 func (s *stream[T, R]) drop(err error) {
 	var zero T
 	for ; s.next < s.tail; s.next++ {
-		if e := &s.slots[s.next%len(s.slots)]; !e.done {
-			e.in, e.err, e.done = zero, err, true
-		}
+		e := s.at(s.next)
+		e.in, e.err, e.done = zero, err, true
 	}
 	s.tell()
 }
 
-// closed is for the cut: the runner that was called will not come.
-func (s *stream[T, R]) closed() {
-	s.mu.Lock()
-	s.coming = nil
-	s.runners--
-	s.refused = ErrClosed
-	s.drop(ErrClosed)
-	s.mu.Unlock()
-}
-
 // tell wakes the consumer if what it waits for is there. s.mu is held.
 func (s *stream[T, R]) tell() {
-	if s.awaited > 0 && s.slots[(s.awaited-1)%len(s.slots)].done || s.over && s.running == 0 {
+	if s.awaited > 0 && s.at(s.awaited-1).done {
 		s.wake()
 	}
 }
@@ -243,84 +239,37 @@ func (s *stream[T, R]) wake() {
 	}
 }
 
-// begin takes the next element.
-func (s *stream[T, R]) begin() (e *element[T, R], ok bool) {
-	for s.next < s.tail && s.slots[s.next%len(s.slots)].done { // refused when it came
-		s.next++
+// begin takes the next element. s.mu is held.
+func (s *stream[T, R]) begin() (i int, v T, ok bool) {
+	if s.next == s.tail {
+		return 0, v, false
 	}
-	if s.next == s.tail || s.over {
-		return nil, false
-	}
-	e = &s.slots[s.next%len(s.slots)]
+	i = s.next
 	s.next++
-	s.running++
-	return e, true
+	e := s.at(i)
+	v, e.in = e.in, v
+	return i, v, true
 }
 
-// runs is the loop of a runner. After each element it goes to the end of the queue if others wait.
-func (s *stream[T, R]) runs(r *streamer, w *worker) {
-	var current *element[T, R]
+// one calls f for an element. A panic is an error, and so is Goexit.
+func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) {
+	var out R
+	var err error
 	returned := false
 	defer func() {
-		s.mu.Lock()
-		if !returned && current != nil { // by Goexit
-			s.settle(current, *new(R), &PanicError{nil, debug.Stack()})
+		if !returned {
+			err = &PanicError{recover(), debug.Stack()}
 		}
-		s.runners--
-		s.spare = append(s.spare, r)
+		s.mu.Lock()
+		e := s.at(i)
+		e.out, e.err, e.done = out, err, true
+		s.tell()
 		s.mu.Unlock()
-		s.call(false) // somebody goes on after Goexit, or with what came at this moment
 	}()
-	s.mu.Lock()
-	s.coming = nil
-	for {
-		e, ok := s.begin()
-		more := ok && s.next < s.tail && s.coming == nil
-		s.mu.Unlock()
-		current = e
-		if !ok {
-			break
-		}
-		if more {
-			s.call(false)
-		}
-		out, err := s.one(r, w, e, true)
-		crowded, closing := s.p.pressure()
-		s.mu.Lock()
-		s.settle(e, out, err)
-		current = nil
-		if closing && s.inside == nil {
-			s.refused = ErrClosed // who iterates stands outside, and might never end
-		}
-		if crowded && s.next < s.tail {
-			s.mu.Unlock()
-			s.call(false)
-			s.mu.Lock()
-			if s.coming != nil {
-				s.mu.Unlock()
-				break
-			}
-		}
-	}
-	returned = true
-}
-
-// settle notes what became of e. s.mu is held.
-func (s *stream[T, R]) settle(e *element[T, R], out R, err error) {
-	e.out, e.err, e.done = out, err, true
-	s.running--
-	s.tell()
-}
-
-// one calls f for e; a panic is an error.
-func (s *stream[T, R]) one(ctx context.Context, w *worker, e *element[T, R], own bool) (out R, err error) {
-	if s.ctx.Err() != nil {
-		return out, s.ended()
-	}
-	v := e.in
-	var zero T
-	e.in = zero
-	if s.p.cfg.TaskTimeout > 0 { // it is that of a call, not of the runner
+	switch {
+	case s.ctx.Err() != nil || s.p.cutted.Load():
+		err = s.ended()
+	case s.p.cfg.TaskTimeout > 0: // it is that of a call, not of the runner
 		a := &attached{caller: s.ctx, joined: true}
 		began := time.Now()
 		a.begin(w, began)
@@ -330,26 +279,23 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, e *element[T, R], own
 			w.started, w.reported = began, false
 			w.mu.Unlock()
 		}
-		ctx = a
+		out, err = s.f(a, v)
+	default:
+		out, err = s.f(ctx, v)
 	}
-	defer func() {
-		if value := recover(); value != nil {
-			err = &PanicError{value, debug.Stack()}
-		}
-	}()
-	return s.f(ctx, v)
+	returned = true
 }
 
 // pass yields the elements from head on that have their results.
 func (s *stream[T, R]) pass(yield func(R, error) bool) bool {
 	s.mu.Lock()
 	known := s.head
-	for known < s.tail && s.slots[known%len(s.slots)].done {
+	for known < s.tail && s.at(known).done {
 		known++
 	}
 	s.mu.Unlock()
 	for s.head < known {
-		e := &s.slots[s.head%len(s.slots)]
+		e := s.at(s.head)
 		out, err := e.out, e.err
 		*e = element[T, R]{}
 		s.head++
@@ -361,35 +307,28 @@ func (s *stream[T, R]) pass(yield func(R, error) bool) bool {
 }
 
 // await yields the oldest element when its result is there, and those after it that have theirs.
-// In a task of the pool it works meanwhile.
+// In a task of the pool it works meanwhile; Goexit in f ends the consumer then, like any call.
 func (s *stream[T, R]) await(yield func(R, error) bool) bool {
-	e := &s.slots[s.head%len(s.slots)]
 	ended := s.ctx.Done()
 	for {
+		var why error
+		if ended != nil && s.ctx.Err() != nil {
+			why, ended = s.ended(), nil // what runs will end
+		}
 		s.mu.Lock()
-		if e.done {
+		if why != nil {
+			s.drop(why)
+		}
+		if s.at(s.head).done {
 			s.mu.Unlock()
 			return s.pass(yield)
 		}
-		if s.ctx.Err() != nil {
-			s.drop(s.ended())
-			ended = nil // what runs will end
-			if e.done {
-				s.mu.Unlock()
-				return s.pass(yield)
-			}
-		}
 		if s.inside != nil {
-			if mine, ok := s.begin(); ok {
+			if i, v, ok := s.begin(); ok {
 				s.mu.Unlock()
-				s.help(mine)
+				s.one(s.ctx, s.inside, i, v, false)
 				continue
 			}
-		}
-		if s.inside == nil && s.runners == 0 {
-			s.mu.Unlock()
-			s.call(true)
-			continue
 		}
 		s.awaited = s.head + 1
 		s.mu.Unlock()
@@ -400,31 +339,18 @@ func (s *stream[T, R]) await(yield func(R, error) bool) bool {
 	}
 }
 
-// help runs an element in the slot that the consumer's task has. Goexit ends the consumer, like any
-// call.
-func (s *stream[T, R]) help(e *element[T, R]) {
-	var out R
-	var err error = &PanicError{}
-	defer func() {
-		s.mu.Lock()
-		s.settle(e, out, err)
-		s.mu.Unlock()
-	}()
-	out, err = s.one(s.ctx, s.inside, e, false)
-}
-
-// end returns when the calls that were started have ended. A runner that waits in the queue leaves it.
+// end returns when the calls that were started have ended. Runners that wait leave the queue.
 func (s *stream[T, R]) end() {
 	s.mu.Lock()
 	s.over = true
 	s.next = s.tail
-	if r := s.coming; r != nil && r.claim() {
-		s.coming = nil
-		s.mu.Unlock()
-		s.p.bury(&r.inQueue, &r.buried, true)
-		s.mu.Lock()
+	all := s.all
+	s.mu.Unlock()
+	for _, r := range all {
+		s.withdraw(r)
 	}
-	for s.running > 0 {
+	s.mu.Lock()
+	for s.runners > 0 {
 		s.mu.Unlock()
 		<-s.told
 		s.mu.Lock()

@@ -1,7 +1,6 @@
 package catalogue
 
 import (
-	"context"
 	"flag"
 	"os"
 	"path/filepath"
@@ -9,21 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
-
-	"github.com/hotpath-go/hotpath/batch"
-	"github.com/hotpath-go/hotpath/cache"
-	"github.com/hotpath-go/hotpath/cache/httpcache"
-	"github.com/hotpath-go/hotpath/compress"
-	"github.com/hotpath-go/hotpath/metrics"
-	"github.com/hotpath-go/hotpath/partial"
-	"github.com/hotpath-go/hotpath/pool"
-	"github.com/hotpath-go/hotpath/pool/bulkhead"
-	"github.com/hotpath-go/hotpath/throttle"
 )
 
 var write = flag.Bool("write", false, "write docs/metrics.md")
@@ -41,43 +28,15 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func made[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // One of each package, two of some, in one pedantic registry: one name has one type, one help and one
 // set of labels, and the linter finds nothing. What is scraped is in the catalogue, and the other way
 // round unless a map is empty.
 func TestAllTogether(t *testing.T) {
-	catalog := made[*cache.Cache[string, int]](t)(cache.New(cache.Config[string, int]{Load: func(context.Context, string) (int, error) { return 1, nil }}))
-	answers := made[*httpcache.Cache](t)(httpcache.New(httpcache.Config{}))
-	small := made[*compress.Compressor](t)(compress.New(compress.Config{}))
-	plain := made[*compress.Decompressor](t)(compress.NewDecompressor(compress.DecompressorConfig{}))
-	limit := made[*throttle.Limiter](t)(throttle.New(throttle.Config{Rate: throttle.Per(1, time.Second)}))
-	many := made[*batch.Endpoint](t)(batch.New(batch.Config{}))
-	loader := made[*batch.Loader[int, int]](t)(batch.NewLoader(batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) { return nil, nil }}))
-	fields := made[*partial.Filter](t)(partial.New(partial.Config{}))
-	work := made[*pool.Pool](t)(pool.New(pool.Config{}))
-	defer work.Close(t.Context())
-	hull := made[*bulkhead.Bulkhead](t)(bulkhead.New(bulkhead.Config{}))
-	signals := made[*metrics.HTTP](t)(metrics.New(metrics.Config{}))
-
-	reg := prometheus.NewPedanticRegistry()
-	for _, c := range []prometheus.Collector{
-		metrics.Collector("a", catalog.Stats), metrics.Collector("b", catalog.Stats), metrics.Collector("a", answers.Stats),
-		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats), metrics.Collector("a", fields.Stats), metrics.Collector("a", many.Stats), metrics.Collector("a", loader.Stats),
-		metrics.Collector("a", work.Stats), metrics.Collector("a", hull.Stats), metrics.Collector("a", signals.Stats),
-	} {
-		if err := reg.Register(c); err != nil {
-			t.Error(err)
-		}
+	reg, end, err := Fresh()
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer end()
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
