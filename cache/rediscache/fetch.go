@@ -50,7 +50,7 @@ type wish[K comparable] struct {
 }
 
 // Fetch is for the Cache that has the Tier.
-func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, load loader[K, V]) ([]cache.Shared[V], error) {
+func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, load func(ctx context.Context, keys []K) ([]cache.Shared[V], error)) ([]cache.Shared[V], error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
@@ -419,4 +419,5 @@ func (t *Tier[K, V]) shared(reply []rueidis.RedisMessage) (s cache.Shared[V], er
 }
 
 func (t *Tier[K, V]) valueKey(text string) string { return t.base + "v:" + t.cfg.Version + ":" + text }
+
 func (t *Tier[K, V]) leaseKey(text string) string { return t.base + "l:" + t.cfg.Version + ":" + text }

@@ -1,10 +1,5 @@
 package rediscache
 
-import (
-	"crypto/sha1"
-	"encoding/hex"
-)
-
 // What stands in Redis, behind "{Prefix}":
 //
 //	v:VERSION:KEY  a hash: the value with its times and its tags
@@ -23,6 +18,8 @@ import (
 //
 // The order in a script is the order of what it tells others: first the value, then the lease,
 // for that is what wakes those who wait.
+type script string
+
 const common = `
 local function text(n) return string.format('%.0f', n) end
 local function time() local t = redis.call('TIME'); return t[1] * 1000000 + t[2] end
@@ -30,7 +27,7 @@ local function time() local t = redis.call('TIME'); return t[1] * 1000000 + t[2]
 
 // KEYS: value, lease, s, the tag of everything. ARGV: prefix of tags, token, lease in ms, oldest birth
 // in us before now.
-var getScript = newScript(`
+const getScript script = common + `
 local now = time()
 local v = redis.call('HMGET', KEYS[1], 'b', 'l', 'u', 'h', 'v', 'g')
 local born, oldest = tonumber(v[1]), tonumber(ARGV[4])
@@ -48,15 +45,15 @@ local s = redis.call('GET', KEYS[3])
 if not s then s = text(now); redis.call('SET', KEYS[3], s) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
 return {'lease', text(math.max(now, tonumber(s)))}
-`)
+`
 
 // KEYS: of the tags of a value.
-var tagsScript = newScript(`return redis.call('MGET', unpack(KEYS))`)
+const tagsScript script = common + `return redis.call('MGET', unpack(KEYS))`
 
 // KEYS: value, lease, s, the tags. ARGV: prefix of tags, token ("": of a Put, which needs none), birth, fresh
 // for in us (-1: for ever), to be kept for in ms (-1), header, value, tags. The second reading
 // of the value and its tags is what has this connection told of changes.
-var setScript = newScript(`
+const setScript script = common + `
 local now, born = time(), tonumber(ARGV[3])
 local s = redis.call('GET', KEYS[3])
 if ARGV[2] == '' then
@@ -92,44 +89,37 @@ if not good then return 0 end
 redis.call('HGET', KEYS[1], 'b')
 for _, tag in ipairs(tags) do redis.call('GET', ARGV[1] .. tag) end
 return 1
-`)
+`
 
 // KEYS: lease. ARGV: token, lease in ms (0: give it back).
-var leaseScript = newScript(`
+const leaseScript script = common + `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-`)
+`
 
 // KEYS: s, tags. A tag that is not there needs no number: no value that has it is good, and what is
 // being loaded will find that the last purge came after its birth.
-var purgeScript = newScript(`
+const purgeScript script = common + `
 local s = text(math.max(time(), tonumber(redis.call('GET', KEYS[1]) or '0')) + 1)
 redis.call('SET', KEYS[1], s)
 for i = 2, #KEYS do
 	if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('SET', KEYS[i], s, 'KEEPTTL') end
 end
 return 1
-`)
-
-type script struct{ text, sum string }
-
-func newScript(text string) *script {
-	sum := sha1.Sum([]byte(common + text)) // the name that EVALSHA wants, no secret
-	return &script{common + text, hex.EncodeToString(sum[:])}
-}
+`
 
 // KEYS: value, lease.
-var dropScript = newScript(`
+const dropScript script = common + `
 redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[2])
 return 1
-`)
+`
 
 // KEYS: s, the tag of everything.
-var initScript = newScript(`
+const initScript script = common + `
 if redis.call('EXISTS', KEYS[2]) == 0 then
 	redis.call('SET', KEYS[2], text(math.max(time(), tonumber(redis.call('GET', KEYS[1]) or '0'))))
 end
 return 1
-`)
+`

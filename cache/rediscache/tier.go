@@ -16,6 +16,7 @@ type Tier[K comparable, V any] struct {
 	cfg      Config[V]
 	base     string // of all keys
 	patience time.Duration
+	sums     map[script]string
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
 	up      atomic.Bool // trips are made
@@ -49,6 +50,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 		cfg:      cfg,
 		base:     "{" + cfg.Prefix + "}",
 		patience: cfg.MaxStaleness / 3,
+		sums:     sums(),
 		trips:    make(chan struct{}, maxTrips),
 		kick:     make(chan struct{}, 1),
 		first:    make(chan struct{}),

@@ -2,6 +2,8 @@ package rediscache
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -20,7 +22,7 @@ const maxTrips = 512
 
 // A call is a script with what it is called with.
 type call struct {
-	script *script
+	script script
 	keys   []string
 	args   []string
 }
@@ -50,7 +52,7 @@ func (t *Tier[K, V]) trip(ctx context.Context, calls ...call) ([]rueidis.RedisMe
 	for _, load := range []bool{false, true} { // the second time only what Redis has no script for
 		commands := make(rueidis.Commands, len(todo))
 		for j, i := range todo {
-			commands[j] = command(*client, calls[i], load)
+			commands[j] = t.command(*client, calls[i], load)
 		}
 		var unknown []int
 		for j, result := range (*client).DoMulti(limited, commands...) {
@@ -71,11 +73,21 @@ func (t *Tier[K, V]) trip(ctx context.Context, calls ...call) ([]rueidis.RedisMe
 	return replies, nil
 }
 
-func command(client rueidis.Client, c call, load bool) rueidis.Completed {
-	if load {
-		return client.B().Eval().Script(c.script.text).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+// sums returns the names that EVALSHA has for our scripts.
+func sums() map[script]string {
+	names := make(map[script]string)
+	for _, s := range [...]script{getScript, tagsScript, setScript, leaseScript, purgeScript, dropScript} {
+		sum := sha1.Sum([]byte(s)) // a name, no secret
+		names[s] = hex.EncodeToString(sum[:])
 	}
-	return client.B().Evalsha().Sha1(c.script.sum).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+	return names
+}
+
+func (t *Tier[K, V]) command(client rueidis.Client, c call, load bool) rueidis.Completed {
+	if load {
+		return client.B().Eval().Script(string(c.script)).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+	}
+	return client.B().Evalsha().Sha1(t.sums[c.script]).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
 }
 
 // tripError counts a failure. One that is not an answer of Redis, nor the caller's own end, is
@@ -148,7 +160,7 @@ func (t *Tier[K, V]) ping() error {
 	err := (*client).Do(ctx, (*client).B().Get().Key(all).Build()).Error()
 	if rueidis.IsRedisNil(err) {
 		// Made before anybody reads it, or making it would be told to all as a purge.
-		err = (*client).Do(ctx, command(*client, call{initScript, []string{t.base + "s", all}, nil}, true)).Error()
+		err = (*client).Do(ctx, t.command(*client, call{initScript, []string{t.base + "s", all}, nil}, true)).Error()
 	}
 	return err
 }
