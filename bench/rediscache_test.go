@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
-	"github.com/redis/rueidis/rueidisaside"
 
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/rediscache"
@@ -120,29 +119,6 @@ func BenchmarkRedis_SharedHit(b *testing.B) {
 			}
 		}
 	})
-	b.Run("rueidisaside", func(b *testing.B) {
-		addr := startRedis(b)
-		load := func(context.Context, string) (string, error) { return "a value of some bytes, as they are", nil }
-		clients := [2]rueidisaside.CacheAsideClient{}
-		for i := range clients {
-			c, err := rueidisaside.NewClient(rueidisaside.ClientOption{ClientOption: redisOption(addr)})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer c.Close()
-			clients[i] = c
-		}
-		for i := range b.N {
-			_, _ = clients[0].Get(ctx, time.Hour, key(i), load)
-		}
-		b.ReportAllocs()
-		b.ResetTimer()
-		for i := range b.N {
-			if _, err := clients[1].Get(ctx, time.Hour, key(i), load); err != nil {
-				b.Fatal(err)
-			}
-		}
-	})
 	for _, tags := range [][]string{nil, {"a", "b"}} {
 		b.Run(fmt.Sprintf("hotpath/tags=%d", len(tags)), func(b *testing.B) {
 			addr, loads := startRedis(b), new(atomic.Int64)
@@ -169,20 +145,6 @@ func BenchmarkRedis_SharedHit(b *testing.B) {
 // A value that nobody has: the lease, a load that takes no time, the fill.
 func BenchmarkRedis_Miss(b *testing.B) {
 	ctx := context.Background()
-	load := func(context.Context, string) (string, error) { return "a value of some bytes, as they are", nil }
-	b.Run("rueidisaside", func(b *testing.B) {
-		c, err := rueidisaside.NewClient(rueidisaside.ClientOption{ClientOption: redisOption(startRedis(b))})
-		if err != nil {
-			b.Fatal(err)
-		}
-		defer c.Close()
-		b.ReportAllocs()
-		i := 0
-		for b.Loop() {
-			i++
-			_, _ = c.Get(ctx, time.Hour, strconv.Itoa(i), load)
-		}
-	})
 	b.Run("hotpath", func(b *testing.B) {
 		c, tier := redisNode(b, startRedis(b), new(atomic.Int64))
 		b.ReportAllocs()
