@@ -50,7 +50,12 @@ func TestReadme_ItsProgramBuilds(t *testing.T) {
 
 // What the README links to is there.
 func TestReadme_LinksLead(t *testing.T) {
-	for _, file := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md"} {
+	files, err := filepath.Glob("docs/*.md")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	files = append(files, "README.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md", "examples/shop/README.md", "examples/grafana/README.md", "examples/sidecar/README.md")
+	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -66,7 +71,7 @@ func TestReadme_LinksLead(t *testing.T) {
 			if strings.Contains(link, "://") || strings.HasPrefix(link, "#") {
 				continue
 			}
-			if _, err := os.Stat(link); err != nil {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(file), link)); err != nil {
 				t.Errorf("%s links to %s: %v", file, link, err)
 			}
 		}

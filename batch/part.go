@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hotpath-go/hotpath/internal/field"
@@ -51,14 +53,65 @@ type flaw struct {
 	err    error
 }
 
-// A partContext is the context of a part: a task of the scope.
+// A partContext is the context of a part: a task of the scope. It ends with the answer, as that of a
+// request does.
 type partContext struct {
 	context.Context
 	task task
 	p    *part
+
+	mu   sync.Mutex
+	err  error                      // how it ended
+	live atomic.Pointer[endingPart] // made when somebody asks for Done: many handlers never do
+}
+
+type endingPart struct {
+	context.Context
+	cancel context.CancelFunc
 }
 
 type partKey struct{}
+
+func (c *partContext) Done() <-chan struct{} {
+	if l := c.live.Load(); l != nil {
+		return l.Done()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.live.Load()
+	if l == nil {
+		l = new(endingPart)
+		l.Context, l.cancel = context.WithCancel(c.Context)
+		if c.err != nil {
+			l.cancel()
+		}
+		c.live.Store(l)
+	}
+	return l.Done()
+}
+
+func (c *partContext) Err() error {
+	if l := c.live.Load(); l != nil {
+		return l.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return c.err
+	}
+	return c.Context.Err()
+}
+
+// end ends the context, and what is derived from it.
+func (c *partContext) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l := c.live.Load(); l != nil {
+		l.cancel()
+	} else if c.err = c.Context.Err(); c.err == nil {
+		c.err = context.Canceled
+	}
+}
 
 func (c *partContext) Value(key any) any {
 	switch key.(type) {
@@ -70,6 +123,9 @@ func (c *partContext) Value(key any) any {
 		return c.p.run.r
 	case partKey:
 		return c.p
+	}
+	if l := c.live.Load(); l != nil { // so that contexts derived from c find it without a goroutine
+		return l.Value(key)
 	}
 	return c.Context.Value(key)
 }

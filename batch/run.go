@@ -271,6 +271,7 @@ func (b *run) finish(p *part, returned, refusal bool, value any) (goOn bool) {
 	}
 	s.close()
 	s.mu.Unlock()
+	p.ctx.end()
 	b.e.running.Add(-1) // before the envelope may be answered
 	b.mu.Lock()
 	p.ended = true

@@ -99,7 +99,7 @@ func (s *sink) settle(status int) {
 			s.cookies = slices.Clone(lines)
 			continue
 		case name == "Content-Type":
-			s.typ, s.typed = lines[0], true
+			s.typ = lines[0] // typed: below
 		case name == "Content-Encoding":
 			s.typed = s.typed || lines[0] != "" // net/http sniffs no coded bytes
 		case hopByHop(name) || field.Has(h["Connection"], name):

@@ -23,6 +23,10 @@ func (b *builder) metrics() (all []*metric) {
 	}
 	for _, m := range all {
 		b.describe(m, fields[m.name])
+		// OpenMetrics names the family of a counter without _total.
+		if family, counts := strings.CutSuffix(m.name, "_total"); counts && len(fields[family]) > 0 {
+			b.mistake(fields[m.name][0].path, fmt.Errorf("%q is of the family of %q, %s, to OpenMetrics: a family has one type", m.name, family, fields[family][0].path))
+		}
 	}
 	return all
 }

@@ -37,6 +37,8 @@ type Sizes = stat.Sizes
 //
 //	metrics: Collector("catalog"): cache.Stats.Hits: "hotpath_cache_hits_total" has a histogram value: counters end in _total, histograms do not
 //
+// A stats function that panics fails the scrape, which says so, and not the process.
+//
 // To remove it: reg.Unregister(metrics.Collector(name, stats)), no need to keep the value.
 func Collector[S any](name string, stats func() S) prometheus.Collector {
 	var read func() reflect.Value
@@ -51,6 +53,7 @@ func Collector[S any](name string, stats func() S) prometheus.Collector {
 }
 
 type collector struct {
+	name string
 	read func() reflect.Value // calls stats
 	plan *plan
 	err  error // what is wrong with the tags; a registry learns it from Describe
@@ -69,7 +72,7 @@ func newCollector(name string, t reflect.Type, read func() reflect.Value) *colle
 	for i, err := range mistakes {
 		mistakes[i] = fmt.Errorf("metrics: Collector(%q): %w", name, err)
 	}
-	return &collector{read, plan, errors.Join(mistakes...)}
+	return &collector{name, read, plan, errors.Join(mistakes...)}
 }
 
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
@@ -87,8 +90,23 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.NewInvalidMetric(prometheus.NewInvalidDesc(c.err), c.err)
 		return
 	}
-	samples := c.plan.read(c.read())
+	samples, err := c.samples()
+	if err != nil {
+		ch <- prometheus.NewInvalidMetric(c.plan.metrics[0].desc, err)
+		return
+	}
 	for i := range samples {
 		ch <- &samples[i]
 	}
+}
+
+// samples reads all of them before the first is handed out. It is called on a goroutine of the
+// registry, where nobody else recovers.
+func (c *collector) samples() (samples []sample, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			samples, err = nil, fmt.Errorf("metrics: Collector(%q): stats panicked: %v", c.name, p)
+		}
+	}()
+	return c.plan.read(c.read()), nil
 }

@@ -36,15 +36,16 @@
 // the name says so), [time.Time] (Unix seconds; no series while it is zero), maps from strings
 // to them, and structs and maps of structs of them. A field without a tag, or with "-", is not
 // exported; an embedded struct without a tag counts as if its fields stood there; pointers are
-// not followed.
+// not followed, and one that is embedded for its tagged fields is a mistake.
 //
 // # Guarantees
 //
 // Mistakes are found at registration, all at once: a name that Prometheus or its linter would
 // not have, a type or unit that the name contradicts, a missing help, two fields that make the
-// same series.
+// same series, or one family of OpenMetrics (x and x_total), a tag that package reflect does not hear.
 //
-// A scrape calls the Stats function once and holds no lock. Counters never go down. The count
+// A scrape calls the Stats function once and holds no lock; if that panics the scrape fails, and not
+// the process. Counters never go down. The count
 // of a histogram is what its buckets add up to; its sum may be a few observations apart.
 //
 // No scrape fails for what is in a map. Keys are made valid UTF-8 and cut at 128 bytes; numbers
@@ -54,8 +55,8 @@
 // 65536 for others, and never change, so that rates and sums over instances stay right.
 //
 // A request counts once, with the route that the handler set, however it ends: panics, aborts and
-// Goexit are "aborted" and go on as they were, a hijacked connection is "1xx", an event stream is
-// "stream" with the time to its header. Nothing of a request becomes a label: URLs, methods and hosts
+// Goexit are "aborted" and go on as they were, a hijacked connection is "1xx", an event stream that did
+// not fail is "stream" with the time to its first byte or flush. Nothing of a request becomes a label: URLs, methods and hosts
 // that clients choose make no series.
 //
 // # Limits
@@ -71,6 +72,8 @@
 //
 //   - [HTTP.Handler] stands around the whole handler of a framework and outside of every other layer; it
 //     changes nothing that the others do. Around a batch it counts one request, inside of it each part.
+//   - What http.ServeMux redirects, to a clean path or to one with a slash, counts at the pattern it leads
+//     to; as "other" where Go leaves the path of the client in its place (before Go 1.26, and for CONNECT).
 //   - http.StripPrefix and whatever else copies the request hides the inner route: then the outer one
 //     counts. Set [Config.Route], or stand directly around the mux.
 //   - /metrics belongs on an admin listener, not beside what clients may ask for.

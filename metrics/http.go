@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"path"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/hotpath-go/hotpath/internal/rw"
 	"github.com/hotpath-go/hotpath/internal/stat"
 )
 
@@ -17,7 +17,8 @@ import (
 type Config struct {
 	// Route names the route of a request that has just been served, in words of the code or its
 	// configuration, never of the client. nil: r.Pattern, which http.ServeMux and echo 5 set;
-	// examples/frameworks shows how others are made to. "" counts as "other".
+	// examples/frameworks shows how others are made to. "" counts as "other". A request whose Route
+	// panics counts as "other" and "aborted", and the panic goes on.
 	Route func(r *http.Request) string
 
 	// MaxRoutes is how many routes have series of their own, "other" apart; those that come later
@@ -54,11 +55,32 @@ func New(cfg Config) (*HTTP, error) {
 		cfg.MaxRoutes = defaultRoutes
 	}
 	if cfg.Route == nil {
-		cfg.Route = func(r *http.Request) string { return r.Pattern }
+		cfg.Route = pattern
 	}
 	h := &HTTP{route: cfg.Route, max: cfg.MaxRoutes, started: time.Now()}
 	h.routes.Store(&map[string]*route{other: newRoute()})
 	return h, nil
+}
+
+// pattern is r.Pattern, where that is one. Where ServeMux sends a client from /tree to /tree/ it may be
+// the path that the client asked for and a slash: of every request before Go 1.26, and of CONNECT ever
+// since. Whoever asks for /1, /2, ... of a "/{id}/" would make routes as he likes.
+func pattern(r *http.Request) string {
+	p, slash := strings.CutSuffix(r.Pattern, "/")
+	if !slash || p == "" || p[0] != '/' { // one with a method or a host cannot be taken for a path
+		return r.Pattern
+	}
+	asked := r.URL.Path
+	if !strings.HasPrefix(asked, "/") {
+		asked = "/" + asked
+	}
+	if strings.HasSuffix(asked, "/") { // of /tree%2F there are two
+		p, slash = strings.CutSuffix(p, "/")
+	}
+	if slash && p == path.Clean(asked) {
+		return other
+	}
+	return r.Pattern
 }
 
 // now is the monotonic clock alone: time.Now reads another one besides.
@@ -115,100 +137,31 @@ func (h *HTTP) of(name string) *route {
 	if name == "" {
 		name = other
 	}
-	routes := *h.routes.Load()
-	if r := routes[name]; r != nil {
-		return r
+	if len(name) > maxLabelValue { // it would be cut at each scrape, and kept whole until then
+		name = clean(name)
 	}
-	if len(routes) > h.max { // other is one of them
-		return routes[other]
+	if r := h.found(name); r != nil {
+		return r
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	routes = *h.routes.Load()
-	if r := routes[name]; r != nil {
+	if r := h.found(name); r != nil { // somebody else was faster
 		return r
 	}
-	if len(routes) > h.max {
-		return routes[other]
-	}
-	more := maps.Clone(routes)
-	more[name] = newRoute()
+	more := maps.Clone(*h.routes.Load())
+	r := newRoute()
+	more[strings.Clone(name)] = r // it may be a piece of something large
 	h.routes.Store(&more)
-	return more[name]
+	return r
 }
 
-// Handler returns next, measured. Its place is around the whole handler of a framework, where a
-// returned error has become a status; the route is read from the request that next was given,
-// after it has returned.
-func (h *HTTP) Handler(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o := &observer{h: h, at: h.now()}
-		h.inFlight.Add(1)
-		defer h.count(o, r) // whatever happens: a panic goes on as it was
-		o.Wrap(w, nil)
-		o.Serve(o, next, r)
-		o.returned = true
-	})
-}
-
-// An observer is the ResponseWriter of a measured request. It changes nothing, and so it has no
-// Layer: that would cost a fifth of the whole.
-type observer struct {
-	rw.Writer
-	h        *HTTP
-	at       time.Duration // when it began; of an event stream that was flushed how long that took
-	flushed  bool          // it is one: until then nothing of it has left
-	returned bool
-}
-
-// FlushError notes when an event stream begins.
-func (o *observer) FlushError() error {
-	if !o.flushed && o.streams() {
-		o.flushed, o.at = true, o.h.now()-o.at
+// found returns what counts as the route of a name, nil if that is to be made.
+func (h *HTTP) found(name string) *route {
+	routes := *h.routes.Load()
+	if r := routes[name]; r != nil || len(routes) <= h.max { // other is one of them
+		return r
 	}
-	return o.Writer.FlushError()
-}
-
-// Flush is FlushError for those who assert http.Flusher.
-func (o *observer) Flush() { _ = o.FlushError() }
-
-// streams reports whether this is an event stream, which lives for minutes and is not slow.
-func (o *observer) streams() bool {
-	const kind = "text/event-stream"
-	lines := o.Unwrap().Header()["Content-Type"] // our own has ended when this is asked last
-	return len(lines) > 0 && len(lines[0]) >= len(kind) && strings.EqualFold(lines[0][:len(kind)], kind)
-}
-
-func (h *HTTP) count(o *observer, r *http.Request) {
-	h.inFlight.Add(-1)
-	took := o.at
-	if !o.flushed {
-		took = h.now() - o.at
-	}
-	route := h.of(h.route(r))
-	route.observe(o.outcome(), took)
-	if n := o.Written(); n > 0 {
-		route.bytes.Here().n.Add(uint64(n))
-	}
-}
-
-func (o *observer) outcome() outcome {
-	switch status := o.Status(); {
-	case !o.returned:
-		return aborted
-	case o.flushed || o.streams():
-		return streamed
-	case status < 200:
-		return informed
-	case status < 300:
-		return succeeded
-	case status < 400:
-		return redirected
-	case status < 500:
-		return refused
-	default:
-		return failed
-	}
+	return routes[other]
 }
 
 // Stats are the golden signals of a service.
@@ -220,10 +173,12 @@ type Stats struct {
 // RouteStats are those of a route, or of all "other" requests.
 type RouteStats struct {
 	// Duration is the time from entry to return, slow clients included, by outcome: "1xx" (101, or
-	// hijacked), "2xx" to "5xx", "stream" (text/event-stream, its time to the header) and "aborted"
-	// (a panic, http.ErrAbortHandler, runtime.Goexit). Its count is the number of requests.
+	// hijacked), "2xx" to "5xx" (600 and above too, which RFC 9110 section 15 has clients treat so),
+	// "stream" (a 2xx of text/event-stream: the time to its first byte or flush) and "aborted" (a panic,
+	// http.ErrAbortHandler, runtime.Goexit). Its count is the number of requests.
 	Duration map[string]Histogram `metric:"hotpath_http_request_duration_seconds" label:"code" help:"Time in the handler, by outcome; of event streams the time to the header."`
 
+	// BodyBytes leaves out what handlers write in answer to HEAD, which net/http drops.
 	BodyBytes uint64 `metric:"hotpath_http_response_body_bytes_total" help:"Bytes of bodies, as they left this layer."`
 }
 

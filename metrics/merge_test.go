@@ -113,3 +113,61 @@ func TestM15_SumsOfFloatsStandStill(t *testing.T) {
 		expect(t, gather(t, reg), first)
 	}
 }
+
+// Which of the merged values is true does not depend on its place.
+func TestM15_BoolsThatMerge(t *testing.T) {
+	type stats struct {
+		Up map[string]bool `metric:"app_up" label:"key" help:"."`
+	}
+	for _, ups := range [][]bool{{true, false, false}, {false, true, false}, {false, false, true}, {true, true, true}, {false, false, false}} {
+		keys, want := map[string]bool{}, 0.0
+		for i, up := range ups { // they are read in the order of their keys
+			keys[string([]byte{byte(0xf0 + i)})] = up
+			if up {
+				want = 1
+			}
+		}
+		expect(t, gather(t, registered(t, always(stats{keys}))), map[string]float64{`app_up{key="�",name="x"}`: want})
+	}
+}
+
+// Maps in maps: what is below keys that become one is added up there too, and each keeps its labels.
+func TestM15_MapsBelowMergedKeys(t *testing.T) {
+	type below struct {
+		N map[string]int `metric:"app_n" label:"b" help:"."`
+	}
+	type stats struct {
+		A map[string]struct {
+			B map[string]below `label:"c"`
+		} `label:"a"`
+	}
+	type middle = struct {
+		B map[string]below `label:"c"`
+	}
+	now := map[string]middle{
+		"\xff": {B: map[string]below{"1": {map[string]int{"x": 1, "y": 2}}, "2": {map[string]int{"x": 4}}}},
+		"\xfe": {B: map[string]below{"1": {map[string]int{"x": 8, "z": 16}}}},
+		"k":    {B: map[string]below{"1": {map[string]int{"x": 32}}, "\xff": {map[string]int{"\xfe": 64}}}},
+	}
+	reg := registered(t, func() stats { return stats{now} })
+	want := map[string]float64{
+		`app_n{a="�",b="x",c="1",name="x"}`: 9,
+		`app_n{a="�",b="y",c="1",name="x"}`: 2,
+		`app_n{a="�",b="z",c="1",name="x"}`: 16,
+		`app_n{a="�",b="x",c="2",name="x"}`: 4,
+		`app_n{a="k",b="x",c="1",name="x"}`: 32,
+		`app_n{a="k",b="�",c="�",name="x"}`: 64,
+	}
+	for range 2 {
+		expect(t, gather(t, reg), want)
+	}
+	now = map[string]middle{"k": {B: map[string]below{"1": {map[string]int{"x": 1, "new": 2}}, "2": {}}}, "new": {B: map[string]below{"1": {map[string]int{"x": 3}}}}}
+	want = map[string]float64{
+		`app_n{a="k",b="x",c="1",name="x"}`:   1,
+		`app_n{a="k",b="new",c="1",name="x"}`: 2,
+		`app_n{a="new",b="x",c="1",name="x"}`: 3,
+	}
+	for range 2 {
+		expect(t, gather(t, reg), want)
+	}
+}

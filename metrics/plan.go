@@ -133,7 +133,10 @@ func (b *builder) field(into *level, t reflect.Type, tag tag, path string, index
 			bad("%v contains itself: its series have no end", t)
 			return
 		}
-		b.fields(into, t, path, index, labels, append(slices.Clip(around), t))
+		if tag.help != "" {
+			bad("has a tag help:%q but is a struct: help stands at its fields", tag.help)
+		}
+		b.fields(into, t, path, index, labels, append(around, t))
 	case v == none && t.Kind() == reflect.Struct:
 		bad("%q has a value of type %v: a struct has no name, only labels: metric:\",label=value\"", tag.metric, t)
 	case v == none:

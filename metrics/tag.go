@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -25,17 +26,23 @@ type label struct {
 
 // readTag returns false for a field that is not exported: without a tag, or with "-".
 func readTag(f reflect.StructField) (t tag, exported bool, mistakes []error) {
+	// What reflect does not find in a tag would just be missing.
+	if err := malformed(f.Tag); err != nil {
+		return tag{}, false, []error{err}
+	}
 	text, tagged := f.Tag.Lookup("metric")
 	t.key, t.help = f.Tag.Get("label"), f.Tag.Get("help")
+	isMap := f.Type.Kind() == reflect.Map
 	switch {
 	case text == "-":
 		return tag{}, false, nil
-	case !tagged && malformed(f.Tag):
-		// reflect finds nothing in a tag that is not well-formed: the metric would just be missing.
-		return tag{}, false, []error{fmt.Errorf("the tag `%s` is malformed: must be `metric:\"...\"`", f.Tag)}
-	case !tagged && t.key != "" && f.Type.Kind() != reflect.Map:
+	case !tagged && t.key != "" && !isMap:
 		return tag{}, false, []error{fmt.Errorf("has a tag label:%q but is no map, and no tag metric", t.key)}
-	case !tagged && !(t.key != "" && f.Type.Kind() == reflect.Map) && !holdsFields(f):
+	case !tagged && t.key == "" && t.help != "":
+		return tag{}, false, []error{fmt.Errorf("has a tag help:%q but no tag metric: must be metric:\"name\", or \"-\" to leave it out", t.help)}
+	case !tagged && f.Anonymous && f.Type.Kind() == reflect.Pointer && hasTags(f.Type.Elem(), nil):
+		return tag{}, false, []error{fmt.Errorf("embeds %v, and pointers are not followed: embed the struct itself, or leave it out with metric:\"-\"", f.Type)}
+	case !tagged && (t.key == "" || !isMap) && !holdsFields(f):
 		return tag{}, false, nil
 	case !f.IsExported() && !holdsFields(f): // of an unexported embedded struct the fields can be read
 		return tag{}, false, []error{errors.New("has a tag, but Go lets nobody read it: the field must begin with a capital letter")}
@@ -53,12 +60,67 @@ func readTag(f reflect.StructField) (t tag, exported bool, mistakes []error) {
 	return t, true, mistakes
 }
 
-// malformed reports whether a tag speaks of metrics where reflect does not see it: behind a key that
-// is followed by a space, say.
-func malformed(t reflect.StructTag) bool {
-	text := strings.TrimSpace(string(t))
-	for _, key := range []string{"metric:", "label:"} {
-		if _, seen := t.Lookup(strings.TrimSuffix(key, ":")); !seen && (strings.HasPrefix(text, key) || strings.Contains(text, "\" "+key)) {
+// malformed says where a tag speaks of metrics and reflect does not hear it: behind a key that is followed
+// by a space, a comma or a tab between two keys, and the like.
+func malformed(t reflect.StructTag) error {
+	bad := func(how string) error {
+		return fmt.Errorf("the tag `%s` is malformed%s: must be `metric:\"...\"`", t, how)
+	}
+	seen := map[string]bool{}
+	rest := string(t)
+	for {
+		rest = strings.TrimLeft(rest, " ")
+		key, after, _ := strings.Cut(rest, ":")
+		end := closing(after)
+		if key == "" || end < 0 || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r == '"' || r == 0x7f }) {
+			break
+		}
+		switch word := strings.Trim(strings.ToLower(key), ",;."); {
+		case key == "metric" || key == "label" || key == "help":
+			if _, err := strconv.Unquote(after[:end]); err != nil || seen[key] {
+				return bad(" at the key " + key)
+			}
+			seen[key] = true
+		case word == "metric" || word == "metrics" || word != key && (word == "label" || word == "help"):
+			return bad(fmt.Sprintf(" at the key %q", key))
+		}
+		rest = after[end:]
+	}
+	if strings.Contains(rest, "metric") || strings.Contains(rest, "label:") || strings.Contains(rest, "help:") {
+		return bad("")
+	}
+	return nil
+}
+
+// closing returns where the string in quotes ends that s begins with, or -1.
+func closing(s string) int {
+	if s == "" || s[0] != '"' {
+		return -1
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return -1
+}
+
+// hasTags reports whether a struct, or one that it embeds, has a tag of ours.
+func hasTags(t reflect.Type, around []reflect.Type) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || slices.Contains(around, t) {
+		return false
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		_, metric := f.Tag.Lookup("metric")
+		_, label := f.Tag.Lookup("label")
+		if metric || label || f.Anonymous && hasTags(f.Type, append(around, t)) {
 			return true
 		}
 	}

@@ -57,7 +57,7 @@ type every struct {
 	Policies map[string]policy `label:"policy"`
 	Named    map[Level2]bool   `metric:"app_named" label:"key" help:"A map with named keys."`
 
-	Untagged, Hidden int `help:"Not exported."`
+	Untagged, Hidden int // not exported
 	Off              int `metric:"-"`
 	untagged         int
 	Other            struct{ X int } // not exported, for it is not embedded
@@ -167,6 +167,18 @@ func TestM1_EveryMistake(t *testing.T) {
 		{"label value no UTF-8", field(1, "metric:\"a,b=\\xff\""+h), `label "b" has the value "\xff": must be label=value with 1 to 128 bytes of UTF-8`},
 		{"label value too long", field(1, `metric:"a,b=`+strings.Repeat("v", 129)+`"`+h), `must be label=value with 1 to 128 bytes of UTF-8`},
 		{"malformed tag", field(1, `metric: "a"`), "the tag `metric: \"a\"` is malformed: must be `metric:\"...\"`"},
+		{"comma between tags", field(1, `json:"b",metric:"b_total" help:"B."`), `is malformed at the key ",metric": must be`},
+		{"tab between tags", field(1, "json:\"b\"\tmetric:\"b_total\" help:\"B.\""), `is malformed: must be`},
+		{"comma before help", field(1, `metric:"b_total",help:"B."`), `is malformed at the key ",help": must be`},
+		{"key in the plural", field(1, `metrics:"b_total" help:"B."`), `is malformed at the key "metrics": must be`},
+		{"single quotes", field(1, `metric:'b_total' help:"B."`), `is malformed: must be`},
+		{"no end", field(1, `metric:"b_total`), `is malformed: must be`},
+		{"no Go string", field(1, `metric:"b\q" help:"B."`), `is malformed at the key metric: must be`},
+		{"a tag twice", field(1, `metric:"b_total" help:"B." metric:"c_total"`), `is malformed at the key metric: must be`},
+		{"help alone", field(1, `help:"B."`), `has a tag help:"B." but no tag metric: must be metric:"name", or "-" to leave it out`},
+		{"help of a struct", field(part{}, `metric:",a=b" help:"B."`), `has a tag help:"B." but is a struct: help stands at its fields`},
+		{"family of a gauge", field(1, `metric:"shop_mails_total" help:"."`, 1, `metric:"shop_mails" help:"."`), `T.F0: "shop_mails_total" is of the family of "shop_mails", T.F1, to OpenMetrics: a family has one type`},
+		{"family of a histogram", field(metrics.Histogram{}, `metric:"shop_mails" help:"."`, 1, `metric:"shop_mails_total" help:"."`), `T.F1: "shop_mails_total" is of the family of "shop_mails", T.F0, to OpenMetrics: a family has one type`},
 		{"no name", field(1, `metric:",a=b"`+h), `has a value but no name: must be metric:"name"`},
 		{"map without a name", field(map[string]int{}, `label:"b"`+h), `has a value but no name: must be metric:"name"`},
 		{"map without a label", field(map[string]int{}, `metric:"a"`+h), `is a map without a tag label:"...": which label are its keys?`},
@@ -348,6 +360,26 @@ func FuzzTags(f *testing.F) {
 
 type hidden map[string]int
 
+// Read has tags, and Around brings them in.
+type (
+	Read   struct{ part }
+	Around struct {
+		Ok int `metric:"app_ok" help:"Right."`
+		*Read
+	}
+	// Loop contains itself, by a pointer, and has no tag.
+	Loop struct {
+		*Loop
+		N int
+	}
+	// Left is not exported, as its tag says.
+	Left struct {
+		Ok    int `json:"metrics" metric:"app_ok" help:"Right."`
+		*Read `metric:"-"`
+		*Loop
+	}
+)
+
 // A tag on what nobody can read, or that says nothing, is found at registration and not by the
 // first scrape.
 func TestM1_TagsThatWouldBeMissedOrCrash(t *testing.T) {
@@ -364,9 +396,20 @@ func TestM1_TagsThatWouldBeMissedOrCrash(t *testing.T) {
 		} {
 			panic("never scraped")
 		}),
+		`Around.Read: embeds *metrics_test.Read, and pointers are not followed: embed the struct itself, or leave it out with metric:"-"`: metrics.Collector("x", always(Around{})),
 	} {
 		if err := prometheus.NewRegistry().Register(collector); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("registered: %v, want %q", err, want)
+		}
+	}
+}
+
+// What only looks like one of these mistakes is none.
+func TestM1_TagsOfOthersAreLeftAlone(t *testing.T) {
+	expect(t, gather(t, registered(t, always(Left{Ok: 1}))), map[string]float64{`app_ok{name="x"}`: 1})
+	for _, tag := range []string{`validate:"\d" metric:"a" help:"."`, `json:"label:\"x"  metric:"a" help:"."`, `json:"b"metric:"a"help:"."`, `x:"" metric:"a" help:"." y`} {
+		if err := prometheus.NewRegistry().Register(metrics.CollectorOf("x", reflect.StructOf(field(1, tag)))); err != nil {
+			t.Errorf("`%s`: %v", tag, err)
 		}
 	}
 }

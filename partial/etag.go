@@ -71,11 +71,12 @@ func (s *response) restored(tag string) (plain string, ours bool) {
 	return plain, masked && tag[len(plain)-1:len(tag)-1] == suffix
 }
 
-// asListed gives the tag of a 304 the form in which the client listed it: a 304 names what the
-// client has (RFC 9110 section 15.4.5).
+// asListed gives the tag of a 304 the form in which the client listed it, else the one that a 200
+// would have: a cache refreshes nothing by a 304 with another tag (RFC 9110 section 15.4.5, RFC
+// 9111 section 4.3.4).
 func (s *response) asListed(h http.Header) {
 	tags := h["Etag"]
-	if len(tags) == 0 || s.r.Header["If-None-Match"] == nil {
+	if len(tags) == 0 {
 		return
 	}
 	for sent := range field.ETags(s.r.Header["If-None-Match"]) {
@@ -85,12 +86,26 @@ func (s *response) asListed(h http.Header) {
 			return
 		}
 	}
+	s.cutTag(h)
 }
 
-// cutTag gives the tag of a cut body its suffix.
+// cutTag gives the tag of a cut body its suffix. One without quotes has no room for it and goes: it
+// would be that of the whole.
 func (s *response) cutTag(h http.Header) {
 	if tags := h["Etag"]; len(tags) > 0 {
-		s.lines[0] = field.SuffixETag(tags[0], s.suffix())
+		if s.lines[0] = field.SuffixETag(tags[0], s.suffix()); s.lines[0] == tags[0] {
+			delete(h, "Etag")
+			return
+		}
+		h["Etag"] = s.lines[0:1:1]
+	}
+}
+
+// wholeTag gives the tag of a success that leaves uncut the suffix too, on GET and HEAD: from a 304
+// nobody can tell whether the 200 would be cut, and tags without the suffix never match (incoming).
+func (s *response) wholeTag(h http.Header) {
+	if s.status/100 == 2 && (s.head || s.r.Method == http.MethodGet) && len(h["Etag"]) > 0 {
+		s.lines[0] = field.SuffixETag(h["Etag"][0], s.suffix())
 		h["Etag"] = s.lines[0:1:1]
 	}
 }

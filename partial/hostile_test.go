@@ -215,6 +215,73 @@ type halfWriter struct{}
 
 func (halfWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 
+// unwrapping is a foreign layer that fumbles with the header.
+type unwrapping struct {
+	http.ResponseWriter
+	header func(http.ResponseWriter, int)
+}
+
+func (u unwrapping) Unwrap() http.ResponseWriter { return u.ResponseWriter }
+func (u unwrapping) WriteHeader(status int)      { u.header(u.ResponseWriter, status) }
+
+// WriteJSON promises a cut body for what it writes itself, not for what comes after it.
+func TestE5_WhatFollowsIsCut(t *testing.T) {
+	f := mustNew(t, partial.Config{})
+	v := map[string]int{"a": 1, "b": 2}
+	for name, h := range map[string]http.HandlerFunc{
+		"a length that a layer took away": func(w http.ResponseWriter, r *http.Request) {
+			_ = f.WriteJSON(unwrapping{w, func(w http.ResponseWriter, status int) {
+				w.Header().Del("Content-Length")
+				w.WriteHeader(status)
+			}}, r, 200, v)
+			_, _ = io.WriteString(w, "\n{\"a\":2,\"b\":3}")
+		},
+		"a panic in a layer": func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				_ = recover()
+				w.Header().Set("Content-Length", "13")
+				_, _ = io.WriteString(w, `{"a":2,"b":3}`)
+			}()
+			_ = f.WriteJSON(unwrapping{w, func(http.ResponseWriter, int) { panic("no") }}, r, 200, v)
+		},
+		"a panic in the value": func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				_ = recover()
+				if len(w.Header()) > 0 {
+					t.Errorf("header %v", w.Header())
+				}
+				w.Header().Set("Content-Type", "application/json")
+				_, _ = io.WriteString(w, `{"a":2,"b":3}`)
+			}()
+			_ = f.WriteJSON(w, r, 200, bomb{})
+		},
+	} {
+		if w := do(f.Handler(h), "GET", "/?fields=a"); strings.Contains(w.Body.String(), "b") || !strings.HasSuffix(w.Body.String(), `{"a":2}`) {
+			t.Errorf("%s: %s", name, w.Body)
+		}
+	}
+}
+
+type bomb struct{}
+
+func (bomb) MarshalJSON() ([]byte, error) { panic("boom") }
+
+// After an answer has begun WriteJSON adds to it as any Write does: nothing of an error is cut.
+func TestE5_AfterAProblem(t *testing.T) {
+	f := mustNew(t, partial.Config{})
+	h := f.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusBadGateway)
+		if err := f.WriteJSON(w, r, 200, map[string]int{"a": 1, "b": 2}); err != nil {
+			t.Error(err)
+		}
+	}))
+	w := do(h, "GET", "/?fields=a")
+	if w.Code != http.StatusBadGateway || w.Body.String() != `{"a":1,"b":2}` || w.Result().Header.Get("Content-Length") != "" {
+		t.Errorf("%d %q %v", w.Code, w.Body, w.Header())
+	}
+}
+
 func TestWriter_AShortWriteIsAnError(t *testing.T) {
 	if _, err := partial.MustParse("a").Writer(halfWriter{}).Write([]byte(`{"a":12345678}`)); err != io.ErrShortWrite {
 		t.Error(err)

@@ -1,6 +1,8 @@
 package partial
 
 import (
+	"encoding/binary"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -57,6 +59,65 @@ func unescape(dst, raw []byte) (name []byte, ok bool) {
 		i += 2
 	}
 	return dst, true
+}
+
+// A textState is how far a string on the path has got, of which every byte is checked (RFC 8259
+// section 7): above textEscape it awaits that many hexadecimal digits more.
+type textState uint8
+
+const (
+	textPlain textState = iota
+	textEscape
+)
+
+// check reads the next bytes of a string, its closing quote too; bad: the index of a control
+// character or of what no escape goes on with, or len(b).
+func (t textState) check(b []byte) (next textState, bad int) {
+	for i := 0; i < len(b); {
+		c := b[i]
+		switch {
+		case t == textPlain:
+			if i = endPlain(b, i); i < len(b) {
+				if b[i] < ' ' {
+					return t, i
+				}
+				t = textEscape
+			}
+		case t > textEscape:
+			if !isHex(c) {
+				return t, i
+			}
+			if t--; t == textEscape {
+				t = textPlain
+			}
+		case c == 'u':
+			t = textEscape + 4
+		case c == '"', c == '\\', c == '/', c == 'b', c == 'f', c == 'n', c == 'r', c == 't':
+			t = textPlain
+		default:
+			return t, i
+		}
+		i++
+	}
+	return t, len(b)
+}
+
+// endPlain returns the index of the first backslash or control character of b[i:], or len(b).
+func endPlain(b []byte, i int) int {
+	for ; i+8 <= len(b); i += 8 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if m := zeros(x^'\\'*ones) | controls(x); m != 0 {
+			return i + bits.TrailingZeros64(m)>>3
+		}
+	}
+	for i < len(b) && b[i] != '\\' && b[i] >= ' ' {
+		i++
+	}
+	return i
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'f'
 }
 
 // hex4 reads an escape such as \u0069 at b[i:].

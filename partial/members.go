@@ -77,16 +77,16 @@ func (w *walker) members(b []byte, i int) int {
 	return i
 }
 
-// endName returns the index of the first quote or backslash of b[i:], or len(b).
+// endName returns the index of the first quote, backslash or control character of b[i:], or len(b).
 func endName(b []byte, i int) int {
 	for i+8 <= len(b) {
 		x := binary.LittleEndian.Uint64(b[i:])
-		if m := zeros(x^'"'*ones) | zeros(x^'\\'*ones); m != 0 {
+		if m := zeros(x^'"'*ones) | zeros(x^'\\'*ones) | controls(x); m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 		i += 8
 	}
-	for i < len(b) && b[i] != '"' && b[i] != '\\' {
+	for i < len(b) && b[i] != '"' && b[i] != '\\' && b[i] >= ' ' {
 		i++
 	}
 	return i

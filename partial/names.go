@@ -18,7 +18,11 @@ func (m *Mask) longestKey() int {
 // beginKey takes a name at its opening quote.
 func (w *walker) beginKey(b []byte, i int) (end int, err error) {
 	end, ok, escaped := endString(b, i+1)
+	w.text = textPlain
 	if wild := w.object.wild; wild != nil && wild.whole {
+		if err = w.check(b, i+1, end); err != nil {
+			return end, err
+		}
 		w.sendName(b[i:end])
 		w.keep = true
 		w.state, w.escaped = inLongKey, escaped
@@ -28,11 +32,26 @@ func (w *walker) beginKey(b []byte, i int) (end int, err error) {
 		return end, nil
 	}
 	if ok {
+		if err = w.check(b, i+1, end); err != nil {
+			return end, err
+		}
 		return end, w.decide(b[i:end], end)
 	}
 	w.held = append(w.held[:0], '"')
 	w.state, w.escaped = inKey, false
 	return i + 1, nil
+}
+
+// check reads b[i:end] of a string on the path.
+func (w *walker) check(b []byte, i, end int) error {
+	var bad int
+	if w.text, bad = w.text.check(b[i:end]); bad < end-i {
+		if w.text == textPlain {
+			return w.fail(i+bad, "a control character in a string")
+		}
+		return w.fail(i+bad, "no such escape")
+	}
+	return nil
 }
 
 // sendName sends the name of a member that is kept.

@@ -61,12 +61,16 @@ func (s *response) OnHeader(status int) {
 	case status == http.StatusNotModified:
 		s.asListed(h)
 	case !cuts(status, h):
-	case s.isProjected.Load():
+		s.wholeTag(h)
+	case s.isProjected.Load() && s.Declared() >= 0:
 		s.cutHeader(h)
-		s.outcome, s.outBytes = projected, max(0, s.Declared())
+		s.outcome = projected
+		if !s.head {
+			s.outBytes = s.Declared()
+		}
 		s.leave()
 		return
-	default:
+	default: // without a length more may follow what WriteJSON cut: to cut again is harmless
 		return
 	}
 	s.outcome = untouched
@@ -213,7 +217,7 @@ func (s *response) streamFirst(p []byte, n int) error {
 // start sends the header of an answer whose length is not known.
 func (s *response) start() {
 	s.sendHeader(-1)
-	s.phase, s.lost = streaming, true
+	s.phase = streaming
 	if s.in != nil {
 		s.in.put()
 		s.in = nil
@@ -238,8 +242,8 @@ func (s *response) stream(p []byte) error {
 // emit sends what is held.
 func (s *response) emit() (err error) {
 	if b := s.out.b; len(b) > 0 {
-		s.outBytes += int64(len(b))
 		if !s.head {
+			s.outBytes += int64(len(b))
 			_, err = s.Unwrap().Write(b)
 		}
 		s.out.b = b[:0]

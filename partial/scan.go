@@ -38,6 +38,9 @@ const (
 // zeros marks the zero bytes of x by their high bits. Only the lowest mark is sure.
 func zeros(x uint64) uint64 { return (x - ones) &^ x & highs }
 
+// controls marks the bytes of x below a blank likewise.
+func controls(x uint64) uint64 { return (x - ' '*ones) &^ x & highs }
+
 // shortString is how much of a string is looked at before bytes.IndexByte is worth its call.
 const shortString = 32
 

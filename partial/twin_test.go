@@ -195,7 +195,7 @@ func (t *twin) value(paths []twinPath) (out []byte, kept bool) {
 		}
 		for {
 			t.space()
-			key := t.str()
+			key := t.text()
 			name, known := twinUnescape(key)
 			below := twinBelow(paths, name, known)
 			t.space()
@@ -233,7 +233,7 @@ func (t *twin) value(paths []twinPath) (out []byte, kept bool) {
 // scalar reads a number by its grammar, a literal, or a string that ends.
 func (t *twin) scalar() {
 	if t.peek() == '"' {
-		t.str()
+		t.text()
 		return
 	}
 	for _, word := range []string{"null", "true", "false"} {
@@ -287,6 +287,15 @@ func (t *twin) str() []byte {
 	}
 }
 
+// text is a string of which every byte is checked.
+func (t *twin) text() []byte {
+	s := t.str()
+	if !json.Valid(s) {
+		t.fault()
+	}
+	return s
+}
+
 // balanced reads a value of which only strings and brackets matter.
 func (t *twin) balanced() {
 	var open []byte
@@ -319,13 +328,9 @@ func (t *twin) balanced() {
 }
 
 // twinUnescape asks encoding/json what a key is; not known: it has a lone surrogate, which becomes
-// U+FFFD there, or is no JSON. Control characters pass.
+// U+FFFD there.
 func twinUnescape(key []byte) (name string, known bool) {
-	text := string(key)
-	for c := range byte(0x20) {
-		text = strings.ReplaceAll(text, string(c), fmt.Sprintf(`\u%04x`, c))
-	}
-	text = invalidUTF8(text)
+	text := invalidUTF8(string(key))
 	if json.Unmarshal([]byte(text), &name) != nil {
 		return "", false
 	}

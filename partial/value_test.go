@@ -121,7 +121,10 @@ func TestE5_WriteJSON(t *testing.T) {
 		if w.Code != tc.status || w.Body.String() != tc.want || w.Header().Get("Content-Type") != wantType || w.Header().Get("Content-Length") != fmt.Sprint(len(tc.want)) {
 			t.Errorf("%+v: %d %s %v", tc, w.Code, w.Body, w.Header())
 		}
-		if isCut := tc.want == some; isCut != (w.Header().Get("Etag") != `"v1"`) || isCut != (w.Header().Get("Accept-Ranges") == "") {
+		if masked := tc.target != "/" && tc.status < 300; masked != (w.Header().Get("Etag") != `"v1"`) {
+			t.Errorf("%+v: %v", tc, w.Header())
+		}
+		if isCut := tc.want == some; isCut != (w.Header().Get("Accept-Ranges") == "") {
 			t.Errorf("%+v: %v", tc, w.Header())
 		}
 		if head := do(h, "HEAD", tc.target); fmt.Sprint(head.Header()) != fmt.Sprint(w.Header()) {

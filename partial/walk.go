@@ -58,6 +58,7 @@ type walker struct {
 	word    string // of the literal that is under way
 	pos     uint8  // in word, or of the byte order mark
 	number  numberState
+	text    textState // of a string on the path
 	state   state
 	keep    bool // the value under way is kept
 	comma   bool // the next that is sent needs one before it
@@ -204,6 +205,9 @@ func (w *walker) walk(b []byte) error {
 		case inKey:
 			if w.escaped {
 				w.escaped = false
+				if err := w.check(b, i, i+1); err != nil {
+					return err
+				}
 				w.held = append(w.held, b[i])
 				i++
 				continue
@@ -215,6 +219,9 @@ func (w *walker) walk(b []byte) error {
 				}
 				w.state, w.escaped, w.keep = inLongKey, false, false
 				continue
+			}
+			if err := w.check(b, i, end); err != nil {
+				return err
 			}
 			w.held = append(w.held, b[i:end]...)
 			i = end
@@ -233,6 +240,9 @@ func (w *walker) walk(b []byte) error {
 			ok := false
 			if i < len(b) {
 				i, ok, w.escaped = endString(b, i)
+			}
+			if err := w.check(b, from, i); err != nil {
+				return err
 			}
 			if w.keep {
 				w.out = append(w.out, b[from:i]...)
@@ -335,6 +345,9 @@ func (w *walker) walk(b []byte) error {
 
 		case inString:
 			end, done, _ := w.span.run(b, i)
+			if err := w.check(b, i, end); err != nil {
+				return err
+			}
 			if w.keep {
 				w.out = append(w.out, b[i:end]...)
 			}
@@ -407,7 +420,7 @@ func (w *walker) beginValue(c byte) bool {
 	case 'f':
 		w.state, w.word, w.pos = inWord, "false", 1
 	case '"':
-		w.state, w.span = inString, span{inString: true}
+		w.state, w.span, w.text = inString, span{inString: true}, textPlain
 	default:
 		if w.number = numberStart.next(c); w.number == numberEnd {
 			return false

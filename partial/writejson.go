@@ -73,6 +73,7 @@ func (f *Filter) WriteJSON(w http.ResponseWriter, r *http.Request, status int, v
 	}
 	if m != nil {
 		layer.isProjected.Store(true)
+		defer layer.isProjected.Store(false) // what comes later, also after a panic below, is not ours
 	}
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = []string{"application/json"}

@@ -96,7 +96,7 @@ func (s *scope) end(returned bool) {
 	if len(tasks) > 0 || p.living() > 0 {
 		p.wakeAndUnlock()
 	} else {
-		p.mu.Unlock()
+		p.unlock()
 	}
 }
 

@@ -133,8 +133,7 @@ func (p *Pool) shut() {
 		s := p.first
 		p.unlink(s)
 		p.refusedClosed++
-		s.err, s.settled = ErrClosed, true
-		close(s.ready)
+		p.settle(s, ErrClosed)
 	}
 	p.quit += p.idle
 	p.idle = 0
@@ -170,7 +169,7 @@ func (p *Pool) wakeForRest() {
 	if p.living() > 0 || p.batched > 0 {
 		p.wakeAndUnlock()
 	} else {
-		p.mu.Unlock()
+		p.unlock()
 	}
 }
 

@@ -11,11 +11,15 @@ import (
 type detached struct {
 	*worker
 	caller context.Context
+	task   uint64 // its number, counted from 1
 }
 
 // Value asks the pool's context first, so that context.Cause and derived contexts find that one
 // and not the caller's.
 func (c *detached) Value(key any) any {
+	if key == any(c.p) {
+		return c.during(c.task)
+	}
 	if v := c.worker.Value(key); v != nil {
 		return v
 	}
@@ -132,6 +136,11 @@ func (a *attached) Err() error {
 
 func (a *attached) Value(key any) any {
 	if key == any(a.w.p) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.over {
+			return nil // as worker.during
+		}
 		return a.w
 	}
 	if made := a.existing(); made != nil {

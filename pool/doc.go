@@ -45,7 +45,11 @@
 // Work lives in memory: it does not survive the process. A task that ignores its context keeps
 // its worker; Stats.Overdue tells. A task under a foreign context, such as context.Background,
 // is not seen as one: its Wait just waits, and its Close names it as running. A goroutine that a
-// task started must not use the task's context for these calls once the task has ended.
+// task started and whose Wait helps, under the context of that task, runs beside it: who fans out in
+// a task by hand has so much more than Workers at a time. Go cannot tell goroutines apart, and to
+// forbid it would hang tasks that wait for each other. [Map] keeps the bound. Once a task has ended its
+// context is no task's; but tasks of Go that came with context.Background share the context of their
+// worker, which costs nothing and is that of the task which the worker runs at the time: do not keep it.
 //
 // A task keeps the values of its caller, credentials among them, for as long as it waits: use
 // context.Background() for what needs none.

@@ -46,7 +46,6 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 		t.settle(context.Cause(ctx))
 		return t
 	}
-	t.inQueue = true // nobody else knows t yet
 	err := p.add(ctx, entry{c: t}, wait)
 	if err == nil {
 		if ctx.Done() != nil {
@@ -54,9 +53,8 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 		}
 		return t
 	}
-	t.inQueue = false
 	if w := workerOf(ctx, p); w != nil && wait && errors.Is(err, ErrFull) && !p.cutted.Load() {
-		t.execute(w) // only tasks make room, and this is one
+		t.execute(w, false) // only tasks make room, and this is one
 		return t
 	}
 	if !errors.Is(err, ErrClosed) && ctx.Err() != nil {
@@ -68,10 +66,10 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 
 // watch has a future that waits leave the queue when its caller's context ends.
 func (t *Future[T]) watch(ctx context.Context) {
+	p := t.p
 	stop := context.AfterFunc(ctx, func() {
 		if t.state.CompareAndSwap(waiting, claimed) {
-			t.bury()
-			t.count(func(o *outcomes) { o.cancelled++ })
+			p.bury(&t.inQueue, &t.buried, true)
 			t.settle(context.Cause(ctx))
 		}
 	})
@@ -83,17 +81,20 @@ func (t *Future[T]) watch(ctx context.Context) {
 	}
 }
 
-// bury frees the place of a future that was claimed by another than a worker.
-func (t *Future[T]) bury() {
-	p := t.p
+// bury frees the place of a promise that was claimed by another than a worker. Both flags are
+// guarded by p.mu.
+func (p *Pool) bury(inQueue, buried *bool, cancelled bool) {
 	p.mu.Lock()
-	if t.inQueue {
-		t.buried = true
+	if cancelled {
+		p.outcomes.cancelled++
+	}
+	if *inQueue {
+		*buried = true
 		p.queue.bury()
 		p.admit()
 		p.changed()
 	}
-	p.mu.Unlock()
+	p.unlock()
 }
 
 func (t *Future[T]) leaveQueue() (alive bool) { t.inQueue = false; return !t.buried }
@@ -109,16 +110,15 @@ func (t *Future[T]) claim() bool { return t.state.CompareAndSwap(waiting, claime
 func (t *Future[T]) abandon()    { t.settle(ErrClosed) }
 
 // execute runs f in w's slot, unless somebody else has claimed it.
-func (t *Future[T]) execute(w *worker) {
+func (t *Future[T]) execute(w *worker, own bool) {
 	if t.state.CompareAndSwap(waiting, claimed) {
-		t.call(w)
+		t.call(w, own)
 	}
 }
 
-func (t *Future[T]) call(w *worker) {
-	w.mu.Lock()
-	own, clocked := w.current.c == any(t), w.runs%sampled == 1
-	w.mu.Unlock()
+// call runs f. own: w runs it as its own task, and not in the place of one that waits for it.
+func (t *Future[T]) call(w *worker, own bool) {
+	clocked := own && w.clocks()
 	var began time.Time
 	if clocked || t.p.cfg.TaskTimeout > 0 {
 		began = time.Now()
@@ -141,27 +141,23 @@ func (t *Future[T]) call(w *worker) {
 			n = &w.failed
 		}
 		w.finish(n, f, err != nil, own)
-		t.ctx.end()
 		t.settle(err)
 	}()
 	t.value, err = f(&t.ctx)
 	returned = true
 }
 
-// count is for what happens outside of any worker.
-func (t *Future[T]) count(add func(*outcomes)) {
-	t.p.mu.Lock()
-	add(&t.p.outcomes)
-	t.p.mu.Unlock()
-}
-
 func (t *Future[T]) settle(err error) {
 	t.err = err
 	t.ctx.mu.Lock()
 	t.f = nil
+	t.ctx.over = true
 	t.state.Store(settled)
-	done, stop := t.done, t.stop
+	done, stop, made := t.done, t.stop, t.ctx.made
 	t.ctx.mu.Unlock()
+	if made != nil {
+		made.cancel()
+	}
 	if done != nil {
 		close(done)
 	}
@@ -194,18 +190,23 @@ func (t *Future[T]) Wait(ctx context.Context) (T, error) {
 	}
 	if t.state.Load() == waiting {
 		if w := workerOf(ctx, t.p); w != nil && t.state.CompareAndSwap(waiting, claimed) {
-			t.bury()
+			t.p.bury(&t.inQueue, &t.buried, false)
 			w.mu.Lock()
 			w.helped++
 			w.mu.Unlock()
-			t.call(w)
+			t.call(w, false)
 			return t.value, t.err
 		}
+	}
+	ended := ctx.Done()
+	if ended == nil {
+		<-t.Done()
+		return t.value, t.err
 	}
 	select {
 	case <-t.Done():
 		return t.value, t.err
-	case <-ctx.Done():
+	case <-ended:
 		if t.state.Load() == settled {
 			return t.value, t.err
 		}

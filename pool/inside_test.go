@@ -262,3 +262,77 @@ func TestP3_AQueueWithoutEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who kept the context of a task that has ended is in no task: Wait just waits, and Close knows of
+// no task of its own.
+func TestP2_TheContextOfAnEndedTaskIsNoTask(t *testing.T) {
+	type key struct{}
+	for name, ctx := range map[string]context.Context{
+		"Background": context.Background(), "another": context.WithValue(context.Background(), key{}, 1),
+	} {
+		for _, timeout := range []time.Duration{0, time.Hour} {
+			p := mustNew(t, Config{Workers: 1, TaskTimeout: timeout})
+			var kept [2]context.Context
+			end := make(chan struct{})
+			_ = p.Go(ctx, func(ctx context.Context) error {
+				if workerOf(ctx, p) == nil {
+					t.Errorf("%s: in no task", name)
+				}
+				kept[0] = ctx
+				return nil
+			})
+			_, _ = Submit(ctx, p, func(ctx context.Context) (int, error) {
+				if workerOf(ctx, p) == nil {
+					t.Errorf("%s: in no task", name)
+				}
+				kept[1] = ctx
+				return 0, nil
+			}).Wait(ctx)
+			if timeout > 0 || name == "another" { // the worker's own context is that of its next task, too
+				begin := make(chan struct{})
+				_ = p.Go(ctx, func(context.Context) error { close(begin); <-end; return nil })
+				<-begin
+			} else if err := p.Close(ctx); err != nil {
+				t.Error(err)
+			}
+			for i, ctx := range kept {
+				if workerOf(ctx, p) != nil {
+					t.Errorf("%s, %v: kept context %d is that of a task", name, timeout, i)
+				}
+			}
+			close(end)
+			if err := p.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// Compacting the queue renumbers nothing: what Close names is in the order accepted.
+func TestC3_NumbersSurviveCompacting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, Config{Workers: 1})
+		end := make(chan struct{})
+		_ = p.Go(t.Context(), func(context.Context) error { <-end; return nil })
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		const futures = 4 * smallestRing
+		for i := range futures {
+			Submit(ctx, p, func(context.Context) (int, error) { return 0, nil })
+			if i%8 == 0 {
+				_ = p.Go(t.Context(), nothing)
+			}
+		}
+		cancel()
+		synctest.Wait()
+		p.mu.Lock()
+		if last := p.taken + uint64(p.n); p.n > futures/2 || last != p.pushes {
+			t.Errorf("%d in the queue; the next one is number %d of %d", p.n, last, p.pushes)
+		}
+		p.mu.Unlock()
+		close(end)
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

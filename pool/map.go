@@ -3,7 +3,6 @@ package pool
 import (
 	"context"
 	"errors"
-	"iter"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -165,47 +164,14 @@ func (t *Future[T]) refused() error {
 
 // crowded reports whether tasks wait while every worker is busy.
 func (p *Pool) crowded() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.living() > 0 && p.busy >= p.cfg.Workers
+	crowded, _ := p.pressure(nil, nil)
+	return crowded
 }
 
-// Stream is Map for a sequence: lazy input, results in order, at most 2 x Workers elements ahead.
-// An error is yielded in its place and ends nothing; break cancels the context of what runs, and
-// returns when the calls that were started have ended.
-func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
-	return func(yield func(R, error) bool) {
-		sctx, cancel := context.WithCancel(ctx)
-		window := make([]*Future[R], 2*p.cfg.Workers)
-		head, tail := 0, 0
-		defer func() {
-			cancel()
-			for ; head < tail; head++ {
-				<-window[head%len(window)].Done()
-			}
-		}()
-		next := func() bool {
-			v, err := window[head%len(window)].Wait(ctx)
-			if err != nil && ctx.Err() != nil {
-				<-window[head%len(window)].Done() // its own answer follows at once if it did not start
-			}
-			window[head%len(window)] = nil
-			head++
-			return yield(v, err)
-		}
-		for v := range in {
-			window[tail%len(window)] = Submit(sctx, p, func(ctx context.Context) (R, error) { return f(ctx, v) })
-			tail++
-			for head < tail && (tail-head == len(window) || window[head%len(window)].state.Load() == settled) {
-				if !next() {
-					return
-				}
-			}
-		}
-		for head < tail {
-			if !next() {
-				return
-			}
-		}
-	}
+// pressure also reports whether Close was called and who is in w's task, or in that request, may
+// not go on.
+func (p *Pool) pressure(w *worker, s *scope) (crowded, shut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.living() > 0 && p.busy >= p.cfg.Workers, p.closing && !p.mayStill(w, s)
 }

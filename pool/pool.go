@@ -31,7 +31,6 @@ type Pool struct {
 	cancel context.CancelCauseFunc
 	cutted atomic.Bool
 
-	born time.Time
 	mu   sync.Mutex // never held while a task runs
 	cond sync.Cond  // parked workers
 	queue
@@ -50,6 +49,8 @@ type Pool struct {
 
 	first, last *submitter
 	blocked     int
+	admitted    *submitter // who has got room and is to be told so, as soon as the lock is free
+	submitters  sync.Pool  // of this Pool alone: a channel of one synctest bubble is of no use in another
 
 	requests int // inside Handler
 	reserved int // places of After tasks whose requests have not been handled
@@ -74,7 +75,9 @@ func New(cfg Config) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{cfg: cfg, born: time.Now()}
+	p := &Pool{cfg: cfg}
+	p.born = time.Now()
+	p.submitters.New = func() any { return &submitter{told: make(chan struct{}, 1)} }
 	p.cond.L = &p.mu
 	p.base, p.cancel = context.WithCancelCause(context.Background())
 	return p, nil
@@ -109,11 +112,11 @@ func check(ctx context.Context, noFunction bool) error {
 	return nil
 }
 
-// A submitter waits for room.
+// A submitter waits for room. It is used again, with its channel.
 type submitter struct {
 	e          entry
 	next, prev *submitter
-	ready      chan struct{}
+	told       chan struct{} // that it is settled
 	err        error
 	settled    bool // accepted, or refused with err
 }
@@ -148,7 +151,8 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 		}
 		return ErrFull
 	}
-	s := &submitter{e: e, ready: make(chan struct{}), prev: p.last}
+	s := p.submitters.Get().(*submitter)
+	s.e, s.prev = e, p.last
 	if p.last == nil {
 		p.first = s
 	} else {
@@ -157,15 +161,33 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 	p.last = s
 	p.blocked++
 	p.mu.Unlock()
+	return p.await(ctx, s)
+}
 
-	select {
-	case <-s.ready:
-		return s.err
-	case <-ctx.Done():
+// await returns when s is settled, or when ctx ends.
+func (p *Pool) await(ctx context.Context, s *submitter) (err error) {
+	if done := ctx.Done(); done == nil {
+		<-s.told
+		err = s.err
+	} else {
+		select {
+		case <-s.told:
+			err = s.err
+		case <-done:
+			err = p.giveUp(ctx, s)
+		}
 	}
+	*s = submitter{told: s.told}
+	p.submitters.Put(s)
+	return err
+}
+
+// giveUp ends the wait of s with that of ctx, unless it was settled at the same moment.
+func (p *Pool) giveUp(ctx context.Context, s *submitter) error {
 	p.mu.Lock()
-	if s.settled { // at the same moment
+	if s.settled {
 		p.mu.Unlock()
+		<-s.told
 		return s.err
 	}
 	p.unlink(s)
@@ -181,6 +203,19 @@ func (p *Pool) mayStill(w *worker, s *scope) bool {
 		return false
 	}
 	return w != nil || s != nil && !s.ended
+}
+
+// putBack has a worker's own task go to the end of the queue. It had a slot, so there is no question
+// of room; after the cut it is false.
+func (p *Pool) putBack(e entry) bool {
+	p.mu.Lock()
+	if p.cutted.Load() {
+		p.mu.Unlock()
+		return false
+	}
+	p.push(e)
+	p.wakeAndUnlock()
+	return true
 }
 
 // room: a task that a free worker will take at once does not wait.
@@ -207,14 +242,32 @@ func (p *Pool) unlink(s *submitter) {
 }
 
 // admit moves submitters into the queue while there is room, in order. Whoever makes room calls
-// it under the same lock, so nobody can overtake them.
+// it under the same lock, so nobody can overtake them; they are told by unlock.
 func (p *Pool) admit() {
 	for p.first != nil && p.room() {
 		s := p.first
 		p.unlink(s)
 		p.push(s.e)
-		s.settled = true
-		close(s.ready)
+		p.settle(s, nil)
+	}
+}
+
+func (p *Pool) settle(s *submitter, err error) {
+	s.e, s.err, s.settled = entry{}, err, true
+	s.next, s.prev = p.admitted, nil
+	p.admitted = s
+}
+
+// unlock gives up the lock, and only then wakes those who wait no more: to wake one takes as long
+// as the lock is held for many tasks.
+func (p *Pool) unlock() {
+	first := p.admitted
+	p.admitted = nil
+	p.mu.Unlock()
+	for s := first; s != nil; {
+		next := s.next // it is another's as soon as it is told
+		s.told <- struct{}{}
+		s = next
 	}
 }
 
@@ -235,7 +288,7 @@ func (p *Pool) wakeAndUnlock() {
 			p.all = append(p.all, started)
 		}
 	}
-	p.mu.Unlock()
+	p.unlock()
 	if signal {
 		p.cond.Signal()
 	}

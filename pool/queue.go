@@ -13,10 +13,11 @@ type entry struct {
 
 // A promise is a Future of any type.
 type promise interface {
-	leaveQueue() (alive bool) // under Pool.mu: it is taken out
-	execute(w *worker)        // if nobody else has claimed it
-	claim() bool              // false: somebody else has
-	abandon()                 // ends it with ErrClosed, by who has claimed it; not under Pool.mu
+	enterQueue()                 // under Pool.mu: it is put in
+	leaveQueue() (alive bool)    // under Pool.mu: it is taken out
+	execute(w *worker, own bool) // if nobody else has claimed it
+	claim() bool                 // false: somebody else has
+	abandon()                    // ends it with ErrClosed, by who has claimed it; not under Pool.mu
 	function() any
 }
 
@@ -33,7 +34,8 @@ type queue struct {
 	pushes  uint64
 	probing bool // one entry at a time is clocked: a clock costs more than all the rest
 	probe   uint64
-	probed  time.Time
+	probed  time.Duration // when it came, since born
+	born    time.Time     // of the pool: what is left of a clock without the date is cheaper
 }
 
 func (q *queue) living() int { return q.n - q.dead }
@@ -44,9 +46,12 @@ func (q *queue) push(e entry) {
 	}
 	q.ring[(q.head+q.n)&(len(q.ring)-1)] = e
 	q.n++
+	if e.f == nil {
+		e.c.(promise).enterQueue()
+	}
 	q.pushes++
-	if q.pushes%sampled == 1 && !q.probing {
-		q.probing, q.probe, q.probed = true, q.taken+uint64(q.n), time.Now()
+	if !q.probing && q.pushes%every(q.n > batch) == 1 {
+		q.probing, q.probe, q.probed = true, q.taken+uint64(q.n), time.Since(q.born)
 	}
 }
 
@@ -82,7 +87,7 @@ func (q *queue) bury() {
 	q.resize(ringFor(len(kept)))
 	for _, e := range kept {
 		if e.f == nil {
-			e.c.(interface{ enterQueue() }).enterQueue()
+			e.c.(promise).enterQueue()
 		}
 	}
 	q.n = copy(q.ring, kept)

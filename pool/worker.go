@@ -32,6 +32,7 @@ type worker struct {
 	started  time.Time
 	reported bool // as overdue
 	runs     uint64
+	fine     bool // the task that it ran last ended well; its goroutine's alone
 	outcomes
 }
 
@@ -40,9 +41,20 @@ func newWorker(p *Pool) *worker { return &worker{Context: p.base, p: p, fresh: t
 // Value makes a task known by its context alone.
 func (w *worker) Value(key any) any {
 	if key == any(w.p) {
-		return w
+		return w.during(0)
 	}
 	return w.Context.Value(key)
+}
+
+// during returns w if it runs the task of that number, counted from 1; 0: any. Who kept the context
+// of a task that has ended is in no task any more, or it would run things in another's slot.
+func (w *worker) during(task uint64) any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.inTask || task != 0 && w.number+1 != task {
+		return nil
+	}
+	return w
 }
 
 // workerOf returns the slot of the task of p that ctx belongs to, nil if there is none.
@@ -82,13 +94,13 @@ func (w *worker) runBatch() (done bool) {
 			return true
 		}
 		if e.f == nil {
-			e.c.(promise).execute(w)
+			e.c.(promise).execute(w, true)
 		} else {
 			if err := w.call(e, clocked); err != nil {
 				w.finish(&w.failed, e.f, true, true)
 				w.p.failure(e.f, err)
 			} else {
-				w.finish(&w.ok, e.f, false, true)
+				w.fine = true // counted when it claims again: a lock a task is enough
 			}
 		}
 	}
@@ -96,8 +108,8 @@ func (w *worker) runBatch() (done bool) {
 
 func (w *worker) call(e entry, clocked bool) error {
 	if clocked {
-		began := time.Now()
-		defer func() { w.p.run.Observe(time.Since(began)) }()
+		began := time.Since(w.p.born)
+		defer func() { w.p.run.Observe(time.Since(w.p.born) - began) }()
 	}
 	caller := e.c.(context.Context)
 	if w.p.cfg.TaskTimeout > 0 {
@@ -109,27 +121,38 @@ func (w *worker) call(e entry, clocked bool) error {
 	if caller == context.Background() {
 		return e.f(w)
 	}
-	return e.f(&detached{w, caller})
+	return e.f(&detached{w, caller, w.number + 1})
 }
 
-// claim takes the next task of the batch. What ended before it is forgotten here.
+// claim takes the next task of the batch. What ended before it is counted and forgotten here.
 func (w *worker) claim() (e entry, clocked, ok bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.current, w.inTask = entry{}, false
-	if w.lo >= w.hi {
+	if w.fine {
+		w.fine = false
+		w.ok++
+	}
+	i := w.lo
+	if i >= w.hi {
+		w.current, w.inTask = entry{}, false
+		w.mu.Unlock()
 		return entry{}, false, false
 	}
-	e, w.number = w.rest[w.lo], w.seq+uint64(w.lo)
-	w.rest[w.lo] = entry{}
-	w.lo++
+	e = w.rest[i]
+	w.rest[i] = entry{}
+	w.lo = i + 1
+	w.number = w.seq + uint64(i)
 	w.current, w.inTask = e, true
 	w.runs++
+	clocked = w.clocks()
 	if w.p.cfg.TaskTimeout > 0 {
 		w.started, w.reported = time.Now(), false
 	}
-	return e, w.runs%sampled == 1, true
+	w.mu.Unlock()
+	return e, clocked, true
 }
+
+// clocks reports whether its task is one of those whose time is taken.
+func (w *worker) clocks() bool { return w.runs%every(w.hi > 1) == 1 }
 
 // crashed ends a task of Go that panicked, or called Goexit (value nil).
 func (w *worker) crashed(value any) {
@@ -163,7 +186,7 @@ func (w *worker) next() bool {
 	for {
 		if len(p.all) > p.slots() { // a slot was lent while its task waited in Close
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		if more, ok := w.take(); ok {
@@ -173,13 +196,13 @@ func (w *worker) next() bool {
 			if more {
 				p.wakeAndUnlock()
 			} else {
-				p.mu.Unlock()
+				p.unlock()
 			}
 			return true
 		}
 		if p.closing {
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		p.idle++
@@ -195,7 +218,7 @@ func (w *worker) next() bool {
 		if p.quit > 0 {
 			p.quit--
 			p.leave(w)
-			p.mu.Unlock()
+			p.unlock()
 			return false
 		}
 		p.waking = false
@@ -234,7 +257,7 @@ func (w *worker) take() (more, ok bool) {
 	}
 	if p.probing && p.taken >= p.probe {
 		p.probing = false
-		p.wait.Observe(time.Since(p.probed))
+		p.wait.Observe(time.Since(p.born) - p.probed)
 	}
 	if w.hi > 0 {
 		if w.hi > 1 {

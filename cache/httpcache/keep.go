@@ -270,7 +270,8 @@ func (c *Cache) confirmed(rec *recorder, o *Object, brought []change, t time.Dur
 	}
 	fresh := &Object{full: o.full, born: rec.born, asked: rec.asked, slots: slots, response: c.newResponse(x, &v, header, t)}
 	fresh.body = o.body
-	fresh.took, fresh.pattern = o.took, o.pattern
+	fresh.took = o.took
+	fresh.routed(o.route())
 	fresh.confirmed.Store(int64(t) + 1)
 	return fresh, v.why
 }

@@ -264,7 +264,8 @@ func (h *handler) follow(w http.ResponseWriter, whole *http.Request, q *asked, f
 func (c *Cache) stream(w http.ResponseWriter, r *http.Request, q *asked, out *outcome, rd *reader) {
 	h := w.Header()
 	o := out.o
-	r.Pattern = o.pattern
+	r.Pattern = o.route()
+	defer func() { r.Pattern = o.route() }()
 	replay(h, o.header)
 	h["Age"] = []string{strconv.FormatInt(int64(o.age(c.now())/time.Second), 10)}
 	c.tell(h, forward{fwd: "uri-miss", collapsed: true}, o.full)

@@ -47,8 +47,8 @@ type response struct {
 	personal                      bool // was not fresh on arrival: loads of it are not shared (L2, L3)
 	plain                         bool // may be offered to an outer compress (C3)
 
-	took    time.Duration // of the handler
-	pattern string        // of its route, which layers outside name their series by
+	took    time.Duration          // of the handler
+	pattern atomic.Pointer[string] // see route
 
 	confirmed atomic.Int64 // when an answer of the origin to a reload last said that it is current, plus 1; 0: never
 	used      atomic.Int64
@@ -56,6 +56,22 @@ type response struct {
 	fails     atomic.Int32
 	retry     atomic.Int64 // no refresh before
 	said      atomic.Pointer[saying]
+}
+
+// route is r.Pattern of the load, by which layers outside name their series.
+func (r *response) route() string {
+	if p := r.pattern.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
+
+// routed is called when the header comes, for those who follow, and again when the handler has returned: a
+// layer inside that copies the request tells of its route only then.
+func (r *response) routed(pattern string) {
+	if pattern != r.route() {
+		r.pattern.Store(&pattern)
+	}
 }
 
 // A body is shared by the objects that 304s make of each other.

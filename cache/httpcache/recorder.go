@@ -156,7 +156,7 @@ func (rec *recorder) prepare(x *exchange, h http.Header, t time.Duration) reason
 		rec.key, full = c.seeds.key(b), string(b)
 	}
 	rec.o = &Object{full: full, born: rec.born, asked: rec.asked, slots: slots, response: c.newResponse(x, &rec.v, header, t)}
-	rec.o.pattern = rec.inner.Pattern
+	rec.o.routed(rec.inner.Pattern)
 	if rec.q.reloads() {
 		rec.o.confirmed.Store(int64(t) + 1)
 	}
@@ -342,6 +342,7 @@ func (rec *recorder) ending() state {
 
 func (rec *recorder) store() {
 	c := rec.h.c
+	rec.o.routed(rec.inner.Pattern)
 	how := rec.ending()
 	why := storable
 	switch {

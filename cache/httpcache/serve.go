@@ -13,7 +13,7 @@ import (
 // serve answers r from o: in the order of RFC 9110 section 13.2.2. via is the recorder whose header
 // this is; nil: w's own.
 func (c *Cache) serve(w http.ResponseWriter, r *http.Request, q *asked, o *Object, t time.Duration, detail string, via *rw.Writer) {
-	r.Pattern = o.pattern
+	r.Pattern = o.route()
 	h := w.Header()
 	replay(h, o.header)
 	c.say(h, o.response, t, detail, o.full)

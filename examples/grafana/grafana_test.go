@@ -14,13 +14,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/hotpath-go/hotpath/examples/internal/catalogue"
 )
 
 func TestDashboard_IsWritten(t *testing.T) {
@@ -68,38 +65,6 @@ func TestDashboard_Conventions(t *testing.T) {
 				t.Errorf("%q: only one form of a histogram", p.title)
 			}
 		}
-	}
-}
-
-// Every name in a query or rule is exported by somebody.
-func TestNames(t *testing.T) {
-	rules, err := os.ReadFile("rules.yml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := string(rules)
-	for _, p := range panels() {
-		for _, q := range p.queries {
-			text += q.expr + "\n"
-		}
-	}
-	all := catalogue.All()
-	has := func(name string) bool {
-		return slices.ContainsFunc(all, func(m catalogue.Metric) bool { return m.Name == name })
-	}
-	found := 0
-	for _, name := range regexp.MustCompile(`\bhotpath_[a-z_]+`).FindAllString(text, -1) {
-		if name == "hotpath_ledger" || name == "hotpath_alerts" {
-			continue
-		}
-		found++
-		base := regexp.MustCompile(`_(bucket|count|sum)$`).ReplaceAllString(name, "")
-		if !has(name) && !has(base) {
-			t.Errorf("nobody exports %s", name)
-		}
-	}
-	if found < 40 {
-		t.Errorf("only %d names", found)
 	}
 }
 

@@ -77,7 +77,9 @@ func (a *admin) listen(addr string, v *Variant) (url string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("cannot listen on %s: %w", addr, reason(err))
 	}
-	a.server, a.done = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}, make(chan error, 1)
+	a.server, a.done = &http.Server{
+		Handler: mux, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+	}, make(chan error, 1)
 	go func() { a.done <- a.server.Serve(listener) }()
 	return "http://" + listener.Addr().String(), nil
 }

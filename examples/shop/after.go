@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"time"
@@ -117,6 +118,8 @@ func publicPage(w http.ResponseWriter, get getPage) getPage {
 	return func(ctx context.Context, key pageKey) ([]byte, error) {
 		body, err := get(ctx, key)
 		if err == nil {
+			sum := sha256.Sum256(body)
+			w.Header().Set("ETag", fmt.Sprintf(`"%x"`, sum[:8])) // who has the page gets a 304
 			httpcache.Public(w, 10*time.Minute, pageTags(key, body)...)
 		}
 		return body, err

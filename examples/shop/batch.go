@@ -69,7 +69,7 @@ func homeRequest(ids []string, form homeForm) Request {
 		Requests []part `json:"requests"`
 	}
 	for _, id := range ids {
-		in.Requests = append(in.Requests, part{id, http.MethodGet, "/products/" + id})
+		in.Requests = append(in.Requests, part{id, http.MethodGet, onPhone("/products/" + id)})
 	}
 	body := must(json.Marshal(in))
 	return Request{http.MethodPost, "/batch", string(body), http.StatusOK}

@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime/metrics"
 	"strconv"
 	"strings"
@@ -24,6 +23,7 @@ import (
 type Child struct {
 	Target
 	cmd  *exec.Cmd
+	db   Database
 	data string
 	mu   sync.Mutex // one question at a time
 	in   io.WriteCloser
@@ -54,20 +54,20 @@ type LayerCounts struct {
 	EncodeTime                         time.Duration
 }
 
-// startChild starts a child that serves a variant on a copy of the data in dir.
-func startChild(ctx context.Context, o Options, cores Cores, dir, seeded, name string) (*Child, error) {
+// startChild starts a child that serves a variant on a copy of the seeded data.
+func startChild(ctx context.Context, o Options, cores Cores, seeded, name string) (*Child, error) {
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	data, err := copyFile(seeded, dir, name)
+	data, err := o.db.Copy(ctx, seeded, name)
 	if err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(binary, "serve", "-child", "-data", data, "-addr", "127.0.0.1:0", "-variant", name,
 		"-products", strconv.Itoa(o.products), "-rtt", o.rtt.String(), "-with", o.on.String())
 	cmd.Env = append(os.Environ(), childEnv+"=1", "GOMAXPROCS="+strconv.Itoa(max(len(cores.Server), 1)))
-	c := &Child{cmd: cmd, data: data, errs: new(strings.Builder)}
+	c := &Child{cmd: cmd, db: o.db, data: data, errs: new(strings.Builder)}
 	cmd.Stderr = c.errs
 	if c.in, err = cmd.StdinPipe(); err != nil {
 		return nil, err
@@ -132,7 +132,7 @@ func (c *Child) Close() {
 	kill := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
 	_ = c.cmd.Wait()
-	removeData(c.data)
+	_ = c.db.Remove(c.data) // what is left goes with the run
 }
 
 // serveChild is the other side of a Child.
@@ -141,7 +141,7 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 	signal.Ignore(os.Interrupt)
 	lines := bufio.NewScanner(stdin)
 	answers := json.NewEncoder(stdout)
-	s := Open(o.data, o.products, o.rtt)
+	s := Open(o.db, o.data, o.products, o.rtt)
 	v, err := serveVariant(ctx, o.variant, s, o.on, o.addr, o.wrap)
 	if err != nil {
 		s.Close()
@@ -172,7 +172,7 @@ func serveChild(ctx context.Context, o Options, stdin io.Reader, stdout io.Write
 	// The driver is gone without a word, so nobody else will clear up.
 	_ = v.server.Close()
 	v.Close()
-	return os.RemoveAll(filepath.Dir(o.data))
+	return o.db.End(o.data)
 }
 
 // limit sets what one consumer may ask, while requests are served.

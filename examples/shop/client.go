@@ -79,16 +79,32 @@ func (r Request) bytes(host, consumer string) []byte {
 	return load.Request(r.Method, host, r.Path, r.Body, fields...)
 }
 
-// via returns the requests of an action; with a batch endpoint a home screen is one.
+// via returns the requests of an action as a phone sends them: for lists and home screens it names
+// the fields that it shows, to every shop; with a batch endpoint a home screen is one request.
 func (a Action) via(home homeForm) []Request {
-	if home == oneByOne || a.Kind != Home {
+	if a.Kind != List && a.Kind != Home {
 		return a.Requests
+	}
+	if a.Kind == List || home == oneByOne {
+		wanted := slices.Clone(a.Requests)
+		for i := range wanted {
+			wanted[i].Path = onPhone(wanted[i].Path)
+		}
+		return wanted
 	}
 	ids := make([]string, len(a.Requests))
 	for i, r := range a.Requests {
 		ids[i] = strings.TrimPrefix(r.Path, "/products/")
 	}
 	return []Request{homeRequest(ids, home)}
+}
+
+// onPhone is a path with the fields that a phone shows.
+func onPhone(path string) string {
+	if strings.Contains(path, "?") {
+		return path + "&fields=" + phoneFields
+	}
+	return path + "?fields=" + phoneFields
 }
 
 // decoded undoes a content coding. The body is a new one.

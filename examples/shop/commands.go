@@ -2,33 +2,39 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/hotpath-go/hotpath/metrics"
 )
 
-// withData makes the data in a directory of its own, which is gone when f has returned.
-func withData(ctx context.Context, o Options, f func(dir, seeded string) error) error {
-	dir, err := os.MkdirTemp("", "hotpath-shop-")
+// Seeded is the data of which every shop of a run gets a copy.
+type Seeded struct{ Data, Database, Settings string }
+
+// withData makes the data of a run, which is gone when f has returned.
+func withData(ctx context.Context, o Options, f func(Seeded) error) (err error) {
+	var s Seeded
+	if s.Database, s.Settings, err = o.db.Describe(ctx); err != nil {
+		return err
+	}
+	run, err := o.db.Begin()
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
-	seeded, err := seedFile(ctx, dir, o.products, o.seed)
-	if err != nil {
+	defer func() { err = errors.Join(err, o.db.End(run)) }()
+	if s.Data, err = seedData(ctx, o.db, run, o.products, o.seed); err != nil {
 		return err
 	}
-	return f(dir, seeded)
+	return f(s)
 }
 
 // serve serves one variant until it is interrupted.
 func serve(ctx context.Context, o Options, stdout io.Writer) error {
-	return withData(ctx, o, func(dir, seeded string) error {
-		s := Open(seeded, o.products, o.rtt)
+	return withData(ctx, o, func(seeded Seeded) error {
+		s := Open(o.db, seeded.Data, o.products, o.rtt)
 		a, wrap := new(admin), o.wrap
 		if o.admin != "" {
 			a.signals = must(metrics.New(metrics.Config{}))
@@ -57,8 +63,8 @@ func serve(ctx context.Context, o Options, stdout io.Writer) error {
 
 func verify(ctx context.Context, o Options, stdout io.Writer) error {
 	var c Checks
-	err := withData(ctx, o, func(dir, seeded string) error {
-		d := newDriver(o, dir, seeded, 2, 20*time.Second)
+	err := withData(ctx, o, func(seeded Seeded) error {
+		d := newDriver(o, seeded, 2, 20*time.Second)
 		err := d.check(ctx)
 		c = d.report.Checks
 		return err
@@ -74,14 +80,14 @@ func verify(ctx context.Context, o Options, stdout io.Writer) error {
 	return err
 }
 
-func newDriver(o Options, dir, seeded string, steps int, estimate time.Duration) *drive {
+func newDriver(o Options, seeded Seeded, steps int, estimate time.Duration) *drive {
 	cores := splitCores(o.cpus)
 	return &drive{
-		o: o, cores: cores, dir: dir, seeded: seeded, progress: newProgress(o.terminal, steps, estimate),
+		o: o, cores: cores, seeded: seeded.Data, progress: newProgress(o.terminal, steps, estimate),
 		report: &Report{
 			Schema: schemaVersion, Revision: revision(), Started: time.Now().UTC().Truncate(time.Second), Flags: o.args, Seed: o.seed,
-			Database: "SQLite, synchronous=OFF: the disk is not what is measured", Layers: o.on.String(), Host: newHost(cores),
-			Data:   fmt.Sprintf("%s products, %s reviews, SQLite, seed %d", group(float64(o.products)), group(float64(o.products*reviewsPerProduct)), o.seed),
+			Database: seeded.Settings + ": the disk is not what is measured", Layers: o.on.String(), Host: newHost(cores),
+			Data:   fmt.Sprintf("%s products, %s reviews, %s, seed %d", group(float64(o.products)), group(float64(o.products*reviewsPerProduct)), seeded.Database, o.seed),
 			Checks: Checks{Of: o.checks},
 		},
 	}
@@ -91,7 +97,7 @@ func newDriver(o Options, dir, seeded string, steps int, estimate time.Duration)
 func (d *drive) check(ctx context.Context) error {
 	var shops []Target
 	for _, name := range d.o.variants {
-		c, err := startChild(ctx, d.o, d.cores, d.dir, d.seeded, name)
+		c, err := startChild(ctx, d.o, d.cores, d.seeded, name)
 		if err != nil {
 			return err
 		}
@@ -140,8 +146,8 @@ func demo(ctx context.Context, o Options, stdout io.Writer) error {
 		steps, estimate = steps+2+ablations(), estimate+90*time.Second
 	}
 	var d *drive
-	err := withData(ctx, o, func(dir, seeded string) error {
-		d = newDriver(o, dir, seeded, steps, estimate)
+	err := withData(ctx, o, func(seeded Seeded) error {
+		d = newDriver(o, seeded, steps, estimate)
 		return d.run(ctx)
 	})
 	if err != nil {
@@ -230,9 +236,9 @@ func (d *drive) run(ctx context.Context) error {
 
 // ablate measures what each layer is worth alone.
 func ablate(ctx context.Context, o Options, stdout io.Writer) error {
-	return withData(ctx, o, func(dir, seeded string) error {
+	return withData(ctx, o, func(seeded Seeded) error {
 		n := ablations()
-		d := newDriver(o, dir, seeded, n, time.Duration(n)*(3*time.Second+time.Duration(o.rounds)*o.length/2))
+		d := newDriver(o, seeded, n, time.Duration(n)*(3*time.Second+time.Duration(o.rounds)*o.length/2))
 		undo := d.cores.pinGenerator()
 		defer undo()
 		if err := d.ablate(ctx); err != nil {

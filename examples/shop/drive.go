@@ -50,11 +50,11 @@ func (s *side) next(int) load.Action {
 
 // A drive is one run of the demonstration.
 type drive struct {
-	o           Options
-	cores       Cores
-	progress    *Progress
-	report      *Report
-	dir, seeded string
+	o        Options
+	cores    Cores
+	progress *Progress
+	report   *Report
+	seeded   string
 }
 
 // sides starts the shops that are measured, on fresh data.
@@ -66,7 +66,7 @@ func (d *drive) sides(ctx context.Context, names []string) (all []*side, stop fu
 		}
 	}
 	for _, name := range names {
-		c, err := startChild(ctx, d.o, d.cores, d.dir, d.seeded, name)
+		c, err := startChild(ctx, d.o, d.cores, d.seeded, name)
 		if err != nil {
 			stop()
 			return nil, nil, err

@@ -20,6 +20,9 @@ const usage = `usage, from the root of the repository:
   go run -C examples ./shop load [flags]     the load generator against a variant that is served
   go run -C examples ./shop ablate [flags]   only: what each layer alone is worth
 
+environment:
+  DATABASE_URL=postgres://user@host/name     PostgreSQL instead of SQLite: a schema for each shop, dropped at the end
+
 flags:
 `
 
@@ -47,8 +50,9 @@ type Options struct {
 	strict   bool
 	readme   string
 
-	child bool   // see serveChild
-	data  string // the child's database
+	db    Database // of DATABASE_URL
+	child bool     // see serveChild
+	data  string   // the child's database
 
 	terminal *os.File
 	wrap     Wrap
@@ -124,7 +128,11 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	if command == "verify" && len(o.variants) < 2 {
 		return o, fmt.Errorf("-variants is %q: must be at least two, or nothing is compared", *variants)
 	}
-	return o, o.check()
+	if err := o.check(); err != nil {
+		return o, err
+	}
+	o.db, err = openDatabase(os.Getenv("DATABASE_URL"))
+	return o, err
 }
 
 // check says the first thing that is wrong: flag, value, rule.

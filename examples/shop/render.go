@@ -35,6 +35,7 @@ func (r *Report) Markdown() string {
 		"The column \"promised\" has the figures of \"API Performance Optimization\": response time -45 %, throughput 2.5x,\n" +
 		"database load -60 %, support requests -30 %. It is an article without a program. \"after/before\" is what it\n" +
 		"compares; \"after/tuned\" is what a library can be given credit for.\n")
+	fmt.Fprintf(&b, "\n## Techniques, and what shows them\n\nWithout a clock: each is a test, run by `make test`.\n\n%s", markdownTable(coverageRows()))
 	fmt.Fprintf(&b, "\n## How to get these figures\n\n```sh\ngo run -C examples ./shop%s\n```\n\nRevision %s, seed %d. The same seed gives the same data and the same actions.\n",
 		strings.Join(append([]string{""}, r.Flags...), " "), orUnknown(r.Revision), r.Seed)
 	return b.String()

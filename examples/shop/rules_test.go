@@ -34,12 +34,16 @@ func testDrive(t *testing.T, o Options) *drive {
 	}
 	t.Cleanup(func() { null.Close() })
 	o.terminal = null
-	dir := t.TempDir()
-	seeded, err := seedFile(t.Context(), dir, o.products, o.seed)
+	o.db = sqliteFiles{}
+	data, err := seedData(t.Context(), o.db, t.TempDir(), o.products, o.seed)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newDriver(o, dir, seeded, 1, time.Second)
+	name, settings, err := o.db.Describe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newDriver(o, Seeded{data, name, settings}, 1, time.Second)
 }
 
 func (d *drive) testSides(t *testing.T, names ...string) []*side {

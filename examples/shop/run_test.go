@@ -282,7 +282,7 @@ func interrupt(t *testing.T, phase string, args []string) (code int, stdout, std
 // A child ends when its stdin does, and clears up: nobody else would.
 func TestR12_AChildEndsWithItsDriver(t *testing.T) {
 	d := testDrive(t, Options{})
-	c, err := startChild(t.Context(), d.o, d.cores, d.dir, d.seeded, "after")
+	c, err := startChild(t.Context(), d.o, d.cores, d.seeded, "after")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestR12_AChildEndsWithItsDriver(t *testing.T) {
 	if err := c.cmd.Wait(); err != nil {
 		t.Errorf("the child: %v", err)
 	}
-	if _, err := os.Stat(d.dir); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(filepath.Dir(d.seeded)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("its directory is still there: %v", err)
 	}
 }

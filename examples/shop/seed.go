@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"strings"
 )
 
@@ -26,12 +25,14 @@ var schema = []string{
 	`CREATE TABLE orders (id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL)`,
 }
 
-// seedFile makes the shop's data in a file of dir and returns its path.
-func seedFile(ctx context.Context, dir string, products int, seed uint64) (string, error) {
-	path := filepath.Join(dir, "seed.sqlite")
-	s := Open(path, products, 0)
+// seedData makes the shop's data in a run of db.
+func seedData(ctx context.Context, db Database, run string, products int, seed uint64) (data string, err error) {
+	if data, err = db.Create(ctx, run); err != nil {
+		return "", err
+	}
+	s := Open(db, data, products, 0)
 	defer s.Close()
-	if err := s.Define(ctx, schema...); err != nil {
+	if err := s.Define(ctx, db.Schema(schema)...); err != nil {
 		return "", err
 	}
 	tx, err := s.writer.BeginTx(ctx, nil)
@@ -42,7 +43,7 @@ func seedFile(ctx context.Context, dir string, products int, seed uint64) (strin
 	rng := rand.New(rand.NewPCG(seed, 1))
 	insert := func(table string, values ...any) {
 		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO "+table+" VALUES (?"+strings.Repeat(", ?", len(values)-1)+")", values...)
+			_, err = tx.ExecContext(ctx, db.Placeholders("INSERT INTO "+table+" VALUES (?"+strings.Repeat(", ?", len(values)-1)+")"), values...)
 		}
 	}
 	for id := 1; id <= products*usersPerProduct; id++ {
@@ -63,8 +64,7 @@ func seedFile(ctx context.Context, dir string, products int, seed uint64) (strin
 	if err := tx.Commit(); err != nil {
 		return "", err
 	}
-	// One file, without a log beside it, can be copied.
-	return path, s.Define(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return data, s.Define(ctx, db.Settle()...)
 }
 
 var vocabulary = strings.Fields(`amber bright calm deep early fair gentle hollow iron jade keen light maple noble

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, spoilers[os.Getenv(spoilEnv)]))
 	}
+	os.Unsetenv("DATABASE_URL") // of whoever runs the tests
 	leaktest.Main(m)
 }
 
@@ -35,7 +36,7 @@ var testData = sync.OnceValues(func() ([]byte, error) {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	file, err := seedFile(context.Background(), dir, testProducts, 1)
+	file, err := seedData(context.Background(), sqliteFiles{}, dir, testProducts, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func copyOf(t testing.TB) *Store {
 	if err := os.WriteFile(file, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s := Open(file, testProducts, 0)
+	s := Open(sqliteFiles{}, file, testProducts, 0)
 	s.SideWork = 0
 	return s
 }

@@ -6,15 +6,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io"
-	"net/url"
-	"os"
 	"sync/atomic"
 	"time"
-
-	"modernc.org/sqlite"
 )
 
 // A Store is the shop's database. It counts what it is asked, and nobody else touches
@@ -24,7 +18,8 @@ type Store struct {
 	Categories int
 	SideWork   time.Duration // after an order: mail, analytics
 
-	path    string
+	db      Database
+	data    string        // where in db it is
 	rtt     time.Duration // added to every query: stands for a database across a network
 	readers *sql.DB
 	writer  *sql.DB
@@ -39,20 +34,17 @@ type Counts struct{ Queries, Rows, Opened int64 }
 // poolSize is how many connections read at once.
 const poolSize = 8
 
-// Open opens the database file at path.
-func Open(path string, products int, rtt time.Duration) *Store {
-	s := &Store{Products: products, Categories: categoriesOf(products), SideWork: 20 * time.Millisecond, path: path, rtt: rtt}
-	s.readers = s.open(poolSize)
-	// SQLite has one writer at a time. Several connections that write would wait for each
-	// other in its busy handler, which sleeps up to 100 ms between tries.
-	s.writer = s.open(1)
+// Open opens the data of one shop.
+func Open(db Database, data string, products int, rtt time.Duration) *Store {
+	s := &Store{Products: products, Categories: categoriesOf(products), SideWork: 20 * time.Millisecond, db: db, data: data, rtt: rtt}
+	s.readers, s.writer = s.open(poolSize), s.open(db.Writers())
 	return s
 }
 
 // open returns a pool. Its connections are kept: the default of two idle ones would close and
 // open them again all the time under load.
 func (s *Store) open(size int) *sql.DB {
-	db := sql.OpenDB(&connector{s})
+	db := sql.OpenDB(&connector{s.db.Connector(s.data), &s.opened})
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
 	return db
@@ -69,17 +61,16 @@ func (s *Store) Counts() Counts {
 	return Counts{s.queries.Load(), s.rows.Load(), s.opened.Load()}
 }
 
-// connector opens connections and counts them.
-type connector struct{ store *Store }
-
-func (c *connector) Connect(context.Context) (driver.Conn, error) {
-	c.store.opened.Add(1)
-	// The disk is not what is measured: no fsync, for every variant alike.
-	options := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(OFF)"}}
-	return c.Driver().Open("file:" + c.store.path + "?" + options.Encode())
+// connector counts the connections that it opens.
+type connector struct {
+	driver.Connector
+	opened *atomic.Int64
 }
 
-func (c *connector) Driver() driver.Driver { return &sqlite.Driver{} }
+func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
+	c.opened.Add(1)
+	return c.Connector.Connect(ctx)
+}
 
 // Rows are the rows of one query.
 type Rows struct {
@@ -124,7 +115,7 @@ func (s *Store) Query(ctx context.Context, query string, args ...any) (*Rows, er
 	if err := s.asked(ctx); err != nil {
 		return nil, err
 	}
-	rows, err := s.readers.QueryContext(ctx, query, args...)
+	rows, err := s.readers.QueryContext(ctx, s.db.Placeholders(query), args...)
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +129,7 @@ func (s *Store) QueryFresh(ctx context.Context, query string, args ...any) (*Row
 		return nil, err
 	}
 	db := s.open(1)
-	rows, err := db.QueryContext(ctx, query, args...)
+	rows, err := db.QueryContext(ctx, s.db.Placeholders(query), args...)
 	if err != nil {
 		_ = db.Close()
 		return nil, err
@@ -151,7 +142,7 @@ func (s *Store) Write(ctx context.Context, query string, args ...any) (n int64, 
 	if err := s.asked(ctx); err != nil {
 		return 0, err
 	}
-	err = s.writer.QueryRowContext(ctx, query, args...).Scan(&n)
+	err = s.writer.QueryRowContext(ctx, s.db.Placeholders(query), args...).Scan(&n)
 	return n, err
 }
 
@@ -162,7 +153,7 @@ func (s *Store) WriteFresh(ctx context.Context, query string, args ...any) (n in
 	}
 	db := s.open(1)
 	defer db.Close()
-	err = db.QueryRowContext(ctx, query, args...).Scan(&n)
+	err = db.QueryRowContext(ctx, s.db.Placeholders(query), args...).Scan(&n)
 	return n, err
 }
 
@@ -200,27 +191,4 @@ func (s *Store) Digest(ctx context.Context) (string, error) {
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil
-}
-
-// copyFile copies the seeded file to one of its own in dir, so that one shop's indexes and writes
-// are not another's, and returns its path.
-func copyFile(seeded, dir, name string) (path string, err error) {
-	from, err := os.Open(seeded)
-	if err != nil {
-		return "", err
-	}
-	defer from.Close()
-	to, err := os.CreateTemp(dir, name+"-*.sqlite")
-	if err != nil {
-		return "", err
-	}
-	_, err = io.Copy(to, from)
-	return to.Name(), errors.Join(err, to.Close())
-}
-
-// removeData removes a database with the log and the index that SQLite keeps beside it.
-func removeData(path string) {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		_ = os.Remove(path + suffix)
-	}
 }

@@ -27,7 +27,10 @@ var tunedIndexes = []string{
 	"CREATE INDEX products_by_price ON products (category, price, id, name)",
 	"CREATE INDEX products_by_sales ON products (category, sales DESC, id)",
 	"CREATE INDEX reviews_by_product ON reviews (product_id, id, stars)",
-	"ANALYZE",
+	"ANALYZE products",
+	"ANALYZE product_details",
+	"ANALYZE reviews",
+	"ANALYZE users",
 }
 
 // A pageKey names a page of the shop.

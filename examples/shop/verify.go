@@ -9,6 +9,8 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+
+	"github.com/hotpath-go/hotpath/partial"
 )
 
 const (
@@ -57,6 +59,7 @@ func sameAnswer(ctx context.Context, shops []Target, clients []*Client, a Action
 			return fmt.Errorf("%s: %w", shops[i].Name, err)
 		}
 	}
+	phone := partial.MustParse(phoneFields) // some shops have cut to it what others send whole
 	for j, r := range a.Requests {
 		var first any
 		for i, t := range shops {
@@ -65,6 +68,12 @@ func sameAnswer(ctx context.Context, shops []Target, clients []*Client, a Action
 			}
 			var decoded any
 			if body := bodies[i][j]; len(body) > 0 {
+				if a.Kind == List || a.Kind == Home {
+					var err error
+					if body, err = phone.Append(nil, body); err != nil {
+						return fmt.Errorf("%s: %s: %w", t.Name, r.Path, err)
+					}
+				}
 				if err := json.Unmarshal(body, &decoded); err != nil {
 					return fmt.Errorf("%s: %s: %w", t.Name, r.Path, err)
 				}

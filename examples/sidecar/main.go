@@ -282,6 +282,8 @@ func serve(ctx context.Context, opt *options, h http.Handler, admin http.Handler
 	fmt.Fprintf(stdout, "http://%s\n", l.Addr())
 	servers, failed := []*http.Server{public}, make(chan error, 2)
 	go func() { failed <- public.Serve(l) }()
+	looking, endLooking := context.WithCancel(context.Background()) // a live page is open for as long as somebody looks
+	defer endLooking()
 	if opt.admin != "" {
 		al, err := net.Listen("tcp", opt.admin)
 		if err != nil {
@@ -289,7 +291,11 @@ func serve(ctx context.Context, opt *options, h http.Handler, admin http.Handler
 			return err
 		}
 		fmt.Fprintf(stdout, "admin http://%s\n", al.Addr())
-		private := &http.Server{Handler: admin, ReadHeaderTimeout: 10 * time.Second}
+		private := &http.Server{
+			Handler: admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+			BaseContext: func(net.Listener) context.Context { return looking },
+		}
+		private.RegisterOnShutdown(endLooking)
 		servers = append(servers, private)
 		go func() { failed <- private.Serve(al) }()
 	}

@@ -152,7 +152,11 @@ func TestSidecar_ServiceDown(t *testing.T) {
 		w.Header().Set("Etag", `"1"`)
 		fmt.Fprint(w, "good")
 	}), "-stale-if-error", "60s")
-	fetch(t, url+"/known")
+	for { // it is stored when the client has it, or a moment later
+		if res, _ := fetch(t, url+"/known"); strings.Contains(res.Header.Get("Cache-Status"), "fwd=stale") {
+			break
+		}
+	}
 	origin.Close()
 	if res, body := fetch(t, url+"/known"); res.StatusCode != 200 || body != "good" {
 		t.Error(res.StatusCode, body)
@@ -218,5 +222,27 @@ func TestSidecar_Limits(t *testing.T) {
 	fetch(t, url)
 	if res, _ := fetch(t, url); res.StatusCode != 429 {
 		t.Error(res.StatusCode)
+	}
+}
+
+// A live page that somebody looks at ends with the sidecar, as if it had come to its end, and holds up nothing.
+func TestSidecar_StopsWhileSomebodyLooks(t *testing.T) {
+	_, admin, _, stop := start(t, http.NotFoundHandler())
+	res, err := http.Get(admin + "/?events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewReader(res.Body)
+	if line, err := lines.ReadString('\n'); line != "event: start\n" || err != nil {
+		t.Fatal(line, err)
+	}
+	code := make(chan int)
+	go func() { code <- stop() }()
+	if _, err := io.Copy(io.Discard, lines); err != nil { // what is cut off after the time to drain ends in the middle
+		t.Errorf("the page was cut off: %v", err)
+	}
+	if c := <-code; c != 0 {
+		t.Errorf("exit %d", c)
 	}
 }

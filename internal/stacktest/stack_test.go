@@ -15,6 +15,7 @@ import (
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 	"github.com/hotpath-go/hotpath/internal/rw"
+	"github.com/hotpath-go/hotpath/pool"
 	"github.com/hotpath-go/hotpath/throttle"
 )
 
@@ -26,6 +27,7 @@ type middleware struct {
 	// opaque: no Unwrap, and a buffer in which flushes end.
 	opaque bool
 	limit  *throttle.Limiter // nil: it is no throttle
+	work   *pool.Pool        // nil: it is no pool
 }
 
 func ours(t *testing.T) middleware {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -215,38 +214,5 @@ func TestBackgroundCountsOnePriorityLower(t *testing.T) {
 		}
 		release()
 		time.Sleep(time.Second)
-	})
-}
-
-// A service that takes long costs its tenant more turns than one that does not.
-func TestQ5_TurnsAreChargedByServiceTime(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBulkhead(t, bulkhead.Config{Limit: 1, Fixed: true})
-		var mu sync.Mutex
-		served := map[string]time.Duration{}
-		end := time.Now().Add(20 * time.Second)
-		var wg sync.WaitGroup
-		for tenant, takes := range map[string]time.Duration{"long": 40 * time.Millisecond, "short": 10 * time.Millisecond} {
-			for range 8 {
-				wg.Go(func() {
-					for time.Now().Before(end) {
-						release, err := b.Acquire(t.Context(), bulkhead.Class{Tenant: tenant})
-						if err != nil {
-							continue
-						}
-						time.Sleep(takes)
-						release()
-						mu.Lock()
-						served[tenant] += takes
-						mu.Unlock()
-					}
-				})
-			}
-		}
-		wg.Wait()
-		// By count it would be 4 to 1; a tenant's four queues may meet another's in one.
-		if long, short := served["long"], served["short"]; long > 3*short || short > 2*long {
-			t.Errorf("long %v, short %v", long, short)
-		}
 	})
 }

@@ -1,26 +1,16 @@
 package catalogue
 
 import (
-	"context"
 	"flag"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
-
-	"github.com/hotpath-go/hotpath/batch"
-	"github.com/hotpath-go/hotpath/cache"
-	"github.com/hotpath-go/hotpath/cache/httpcache"
-	"github.com/hotpath-go/hotpath/compress"
-	"github.com/hotpath-go/hotpath/metrics"
-	"github.com/hotpath-go/hotpath/partial"
-	"github.com/hotpath-go/hotpath/pool"
-	"github.com/hotpath-go/hotpath/pool/bulkhead"
-	"github.com/hotpath-go/hotpath/throttle"
+	dto "github.com/prometheus/client_model/go"
 )
 
 var write = flag.Bool("write", false, "write docs/metrics.md")
@@ -38,43 +28,15 @@ func TestDocs(t *testing.T) {
 	}
 }
 
-func made[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
-}
-
 // One of each package, two of some, in one pedantic registry: one name has one type, one help and one
 // set of labels, and the linter finds nothing. What is scraped is in the catalogue, and the other way
 // round unless a map is empty.
 func TestAllTogether(t *testing.T) {
-	catalog := made[*cache.Cache[string, int]](t)(cache.New(cache.Config[string, int]{Load: func(context.Context, string) (int, error) { return 1, nil }}))
-	answers := made[*httpcache.Cache](t)(httpcache.New(httpcache.Config{}))
-	small := made[*compress.Compressor](t)(compress.New(compress.Config{}))
-	plain := made[*compress.Decompressor](t)(compress.NewDecompressor(compress.DecompressorConfig{}))
-	limit := made[*throttle.Limiter](t)(throttle.New(throttle.Config{Rate: throttle.Per(1, time.Second)}))
-	many := made[*batch.Endpoint](t)(batch.New(batch.Config{}))
-	loader := made[*batch.Loader[int, int]](t)(batch.NewLoader(batch.LoaderConfig[int, int]{Fetch: func(context.Context, []int) (map[int]int, error) { return nil, nil }}))
-	fields := made[*partial.Filter](t)(partial.New(partial.Config{}))
-	work := made[*pool.Pool](t)(pool.New(pool.Config{}))
-	defer work.Close(t.Context())
-	hull := made[*bulkhead.Bulkhead](t)(bulkhead.New(bulkhead.Config{}))
-	signals := made[*metrics.HTTP](t)(metrics.New(metrics.Config{}))
-
-	reg := prometheus.NewPedanticRegistry()
-	for _, c := range []prometheus.Collector{
-		metrics.Collector("a", catalog.Stats), metrics.Collector("b", catalog.Stats), metrics.Collector("a", answers.Stats),
-		metrics.Collector("a", small.Stats), metrics.Collector("b", small.Stats), metrics.Collector("a", plain.Stats), metrics.Collector("a", limit.Stats), metrics.Collector("a", fields.Stats), metrics.Collector("a", many.Stats), metrics.Collector("a", loader.Stats),
-		metrics.Collector("a", work.Stats), metrics.Collector("a", hull.Stats), metrics.Collector("a", signals.Stats),
-	} {
-		if err := reg.Register(c); err != nil {
-			t.Error(err)
-		}
+	reg, end, err := Fresh()
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer end()
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +59,45 @@ func TestAllTogether(t *testing.T) {
 			t.Errorf("%s: %s, %q; in the catalogue %s, %q", f.GetName(), kind, f.GetHelp(), all[i].Type, all[i].Help)
 		}
 	}
+	checkGuides(t, all, families)
 	for i, m := range all {
 		if slices.IndexFunc(all, func(other Metric) bool { return other.Name == m.Name }) != i {
 			t.Errorf("%s is of two packages", m.Name)
 		}
+	}
+}
+
+// A series that a guide names is exported, with the label value that it names.
+func checkGuides(t *testing.T, all []Metric, families []*dto.MetricFamily) {
+	t.Helper()
+	series := map[string]bool{}
+	for _, m := range all {
+		series[m.Name] = true
+	}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				series[f.GetName()+"{"+l.GetName()+`="`+l.GetValue()+`"}`] = true
+			}
+		}
+	}
+	guides, err := filepath.Glob("../../../docs/*.md")
+	if err != nil || len(guides) < 6 {
+		t.Fatal(guides, err)
+	}
+	named := 0
+	for _, guide := range guides {
+		text, err := os.ReadFile(guide)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range regexp.MustCompile(`hotpath_\w+(\{[^}]*\})?`).FindAllString(string(text), -1) {
+			if named++; !series[name] {
+				t.Errorf("%s names %s, which is not exported", filepath.Base(guide), name)
+			}
+		}
+	}
+	if named < 100 {
+		t.Errorf("%d series are named", named)
 	}
 }

@@ -15,14 +15,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/compress"
@@ -54,186 +51,6 @@ func TestPage_Header(t *testing.T) {
 	}
 }
 
-// viewer reads a stream into events, until its context ends.
-type viewer struct {
-	http.ResponseWriter
-	events chan event
-	part   strings.Builder
-}
-
-type event struct {
-	name   string
-	Series []series
-	Times  []int64
-	Values [][]*float64
-	T      int64
-	V      map[string]*float64
-}
-
-func (v *viewer) Write(p []byte) (int, error) { return v.part.Write(p) }
-func (v *viewer) FlushError() error {
-	name, data, _ := strings.Cut(strings.TrimPrefix(v.part.String(), "event: "), "\ndata: ")
-	v.part.Reset()
-	e := event{name: name}
-	if err := json.Unmarshal([]byte(data), &e); err != nil {
-		panic(err)
-	}
-	v.events <- e
-	return nil
-}
-
-func watch(ctx context.Context, h http.Handler) (events chan event, ended chan struct{}) {
-	v := &viewer{ResponseWriter: httptest.NewRecorder(), events: make(chan event, 1000)}
-	ended = make(chan struct{})
-	go func() {
-		defer close(ended)
-		h.ServeHTTP(v, httptest.NewRequest("GET", "/?events", nil).WithContext(ctx))
-	}()
-	return v.events, ended
-}
-
-type gatherer func() ([]*dto.MetricFamily, error)
-
-func (g gatherer) Gather() ([]*dto.MetricFamily, error) { return g() }
-
-// One gather a second, however many look; a viewer who comes later gets the history at once; two
-// minutes after the last has left nothing runs.
-func TestStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		reg := prometheus.NewRegistry()
-		n := prometheus.NewCounter(prometheus.CounterOpts{Name: "n_total", Help: "N."})
-		late := prometheus.NewGauge(prometheus.GaugeOpts{Name: "late", Help: "Comes later."})
-		reg.MustRegister(n)
-		var gathers atomic.Int64
-		h := Handler(gatherer(func() ([]*dto.MetricFamily, error) { gathers.Add(1); return reg.Gather() }))
-		ctx, leave := context.WithCancel(t.Context())
-		first, ended := watch(ctx, h)
-		synctest.Wait()
-		if e := <-first; e.name != "start" || len(e.Series) != 1 || e.Series[0].Name != "n_total" || e.Series[0].Help != "N." || *e.Values[0][0] != 0 {
-			t.Fatalf("%+v", e)
-		}
-		n.Inc()
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if e := <-first; e.name != "tick" || *e.V["0"] != 1 || len(e.Series) != 0 {
-			t.Errorf("%+v", e)
-		}
-		reg.MustRegister(late)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if e := <-first; len(e.V) != 1 || len(e.Series) != 1 || e.Series[0].Name != "late" || *e.V["1"] != 0 {
-			t.Errorf("what did not change is not sent, what is new is: %+v", e)
-		}
-		reg.Unregister(late)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if e := <-first; len(e.V) != 1 || e.V["1"] != nil {
-			t.Errorf("what is gone is null: %+v", e)
-		}
-		second, _ := watch(ctx, h)
-		synctest.Wait()
-		if e := <-second; len(e.Times) != 4 || len(e.Values) != 2 || *e.Values[0][1] != 1 || e.Values[1][0] != nil || *e.Values[1][2] != 0 || e.Values[1][3] != nil {
-			t.Errorf("history: %+v", e)
-		}
-		time.Sleep(200 * time.Second)
-		synctest.Wait()
-		third, _ := watch(ctx, h)
-		synctest.Wait()
-		if e := <-third; len(e.Times) != kept || len(e.Values[0]) != kept || len(e.Values[1]) != kept {
-			t.Errorf("%d samples are kept, want %d", len(e.Times), kept)
-		}
-		if n := gathers.Load(); n != 204 {
-			t.Errorf("%d gathers in 203 s for three viewers", n)
-		}
-		leave()
-		<-ended
-		time.Sleep(lingering + 2*time.Second)
-		before := gathers.Load()
-		time.Sleep(time.Minute)
-		if gathers.Load() != before {
-			t.Error("it gathers for nobody")
-		}
-		again, leaveAgain := context.WithCancel(t.Context())
-		fourth, _ := watch(again, h)
-		synctest.Wait()
-		if e := <-fourth; len(e.Times) != 1 {
-			t.Errorf("a history with a hole: %d samples", len(e.Times))
-		}
-		leaveAgain()
-		time.Sleep(lingering + 2*time.Second) // the bubble ends only when its goroutines have
-	})
-}
-
-func TestStream_TooManyViewers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		h := Handler(prometheus.NewRegistry())
-		ctx, leave := context.WithCancel(t.Context())
-		for range maxViewers {
-			watch(ctx, h)
-		}
-		synctest.Wait()
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, httptest.NewRequest("GET", "/?events", nil))
-		if w.Code != 503 || w.Header().Get("Retry-After") == "" {
-			t.Error(w.Code, w.Header())
-		}
-		leave()
-		time.Sleep(lingering + 2*time.Second)
-	})
-}
-
-// A viewer that does not read is let go, and holds up nobody.
-func TestStream_DeafViewer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := prometheus.NewCounter(prometheus.CounterOpts{Name: "n_total"})
-		reg := prometheus.NewRegistry()
-		reg.MustRegister(n)
-		h := Handler(reg)
-		ctx, leave := context.WithCancel(t.Context())
-		deaf := &viewer{ResponseWriter: httptest.NewRecorder(), events: make(chan event)}
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			h.ServeHTTP(deaf, httptest.NewRequest("GET", "/?events", nil).WithContext(ctx))
-		}()
-		good, _ := watch(ctx, h)
-		time.Sleep(30 * time.Second)
-		synctest.Wait()
-		if len(good) != 31 {
-			t.Errorf("the other has %d events, want 31", len(good))
-		}
-		for range unread + 2 { // what was on its way, and then the end
-			select {
-			case <-deaf.events:
-			case <-ended:
-			}
-		}
-		<-ended
-		leave()
-		time.Sleep(lingering + 2*time.Second)
-	})
-}
-
-func TestBetween(t *testing.T) {
-	h := func(counts ...uint64) *dto.Histogram {
-		h, total := new(dto.Histogram), uint64(0)
-		for i, n := range counts {
-			total += n
-			bound, sum := float64(i+1), total
-			h.Bucket = append(h.Bucket, &dto.Bucket{UpperBound: &bound, CumulativeCount: &sum})
-		}
-		h.SampleCount = &total
-		return h
-	}
-	last, now := h(10, 0, 0), h(10, 5, 5)
-	if p50, p99 := between(last, now, 0.5), between(last, now, 0.99); p50 != 2 || p99 != 3 {
-		t.Errorf("%v and %v, want 2 and 3: what was there before does not count", p50, p99)
-	}
-	if p := between(now, now, 0.5); p == p {
-		t.Errorf("%v of nothing", p)
-	}
-}
-
 // probe frames the page in two widths, waits for three events in each, and tells what it saw.
 const probe = `<!doctype html><script>
 const seen = { errors: [], widths: {}, tiles: [], all: {} }
@@ -252,6 +69,7 @@ async function look(width) {
   seen.widths[width] = d.documentElement.scrollWidth
   seen.tiles = [...d.querySelectorAll('.tile')].map(t => t.textContent)
   for (const row of d.querySelectorAll('#all tr')) seen.all[row.cells[0].textContent] = row.cells[1].textContent
+  seen.state = d.querySelector('#state').textContent
   seen.heads = [...d.querySelectorAll('h2')].filter(h => !h.hidden).map(h => h.textContent)
   frame.remove()
 }
@@ -347,14 +165,20 @@ func browse(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// A browser shows what /metrics says, in a narrow window and in a wide one, without an error.
-func TestPage_InABrowser(t *testing.T) {
-	reg, traffic := service(t)
-	traffic()
+// seen is what the probe tells.
+type seen struct {
+	Errors, Tiles, Heads []string
+	Widths               map[string]int
+	All                  map[string]string
+	State                string
+}
+
+// look lets a browser look at a live page, in a narrow window and in a wide one, without an error.
+func look(t *testing.T, live http.Handler, around func(http.Handler) http.Handler) (saw seen) {
+	t.Helper()
 	said := make(chan []byte, 1)
 	mux := http.NewServeMux()
-	mux.Handle("/live", Handler(reg))
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.Handle("/live", live)
 	mux.HandleFunc("/probe", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, probe)
@@ -363,12 +187,9 @@ func TestPage_InABrowser(t *testing.T) {
 		b, _ := io.ReadAll(r.Body)
 		said <- b
 	})
-	small, err := compress.New(compress.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv := httptest.NewServer(small.Handler(mux)) // a stream must pass a compressor
+	srv := httptest.NewServer(around(mux))
 	defer srv.Close()
+	defer srv.CloseClientConnections()
 	cmd := browse(t, "--remote-debugging-port=0", srv.URL+"/probe")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -376,11 +197,6 @@ func TestPage_InABrowser(t *testing.T) {
 	ended := make(chan struct{})
 	go func() { _ = cmd.Wait(); close(ended) }()
 	defer func() { _ = cmd.Process.Kill(); <-ended }()
-	var saw struct {
-		Errors, Tiles, Heads []string
-		Widths               map[string]int
-		All                  map[string]string
-	}
 	select {
 	case b := <-said:
 		if err := json.Unmarshal(b, &saw); err != nil {
@@ -399,19 +215,65 @@ func TestPage_InABrowser(t *testing.T) {
 			t.Errorf("at %d px the page is %d wide", width, got)
 		}
 	}
+	return saw
+}
+
+func alone(h http.Handler) http.Handler { return h }
+
+// Of a registry without anything the page says so.
+func TestPage_InABrowserWithNothing(t *testing.T) {
+	saw := look(t, Handler(prometheus.NewRegistry()), alone)
+	if fmt.Sprint(saw.Heads) != "[Nothing of hotpath is registered here.]" || len(saw.All) != 0 || !strings.HasPrefix(saw.State, "live") {
+		t.Errorf("the page shows %+v", saw)
+	}
+}
+
+// Series that are forgotten leave the page, new ones come, and what is missing is said.
+func TestPage_InABrowserAsSeriesComeAndGo(t *testing.T) {
+	page := Handler(prometheus.NewRegistry())
+	saw := look(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "events" {
+			page.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for _, e := range []string{
+			`event: start
+data: {"series":[{"i":3,"n":"a","t":"g"},{"i":5,"n":"b","t":"g","l":{"x":"y"}}],"times":[1000,2000],"values":[[1,2],[null,7]]}`,
+			`event: tick
+data: {"t":3000,"series":[],"v":{"3":4},"gone":[]}`,
+			`event: tick
+data: {"t":4000,"series":[{"i":6,"n":"c","t":"g"}],"v":{"6":9,"5":null},"gone":[3],"error":"boom"}`,
+		} {
+			fmt.Fprint(w, e, "\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
+		<-r.Context().Done()
+	}), alone)
+	if got := fmt.Sprint(saw.All); got != "map[b x=y:– c :9]" || !strings.HasSuffix(saw.State, "something is missing: boom") {
+		t.Errorf("the page shows %s, %q", got, saw.State)
+	}
+}
+
+// A browser shows what /metrics says.
+func TestPage_InABrowser(t *testing.T) {
+	reg, traffic := service(t)
+	traffic()
+	small, err := compress.New(compress.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saw := look(t, Handler(reg), small.Handler) // a stream must pass a compressor
 	heads := strings.Join(saw.Heads, "; ")
 	for _, want := range []string{"HTTP · api", "cache · pages", "compress · api", "Routes, by time", "Why not more", "Saved since the start"} {
 		if !strings.Contains(heads, want) {
 			t.Errorf("no %q among %s", want, heads)
 		}
 	}
-	res, err := srv.Client().Get(srv.URL + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
+	metrics := httptest.NewRecorder()
+	promhttp.HandlerFor(reg, promhttp.HandlerOpts{}).ServeHTTP(metrics, httptest.NewRequest("GET", "/metrics", nil))
 	compared := 0
-	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+	for lines := bufio.NewScanner(metrics.Body); lines.Scan(); {
 		name, value, _ := strings.Cut(lines.Text(), "} ")
 		base, labels, ok := strings.Cut(name, "{")
 		n, err := strconv.ParseFloat(value, 64)
