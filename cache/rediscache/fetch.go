@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -40,13 +41,12 @@ type wish[K comparable] struct {
 	text    string
 	at      int           // among the keys of the Fetch
 	oldest  time.Duration // how long ago the load of the shared value may have begun
-	known   bool          // the cache has something of the key
 	token   string        // of our lease
 	born    string        // when we took it
 	holder  string        // who has the lease, as far as we know
 	left    time.Duration // of that lease
 	ticket  ticket
-	unlucky bool // the lease we waited for has ended without a value
+	changes int // of the holder, while we waited
 }
 
 // Fetch is for the Cache that has the Tier.
@@ -61,7 +61,7 @@ func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, 
 		if err != nil {
 			return nil, err
 		}
-		wishes[i] = &wish[K]{key: key, text: text, at: i, oldest: maxAge, known: maxAge != anyAge, token: rand.Text()}
+		wishes[i] = &wish[K]{key: key, text: text, at: i, oldest: maxAge, token: rand.Text()}
 	}
 	var failed error
 	for len(wishes) > 0 {
@@ -85,12 +85,12 @@ func (t *Tier[K, V]) round(ctx context.Context, wishes []*wish[K], values []cach
 	}
 	defer func() { // also if load panics
 		for _, w := range held {
-			t.waiters.leave(w.text, w.ticket, false)
+			t.waiters.leave(w.text, w.ticket)
 		}
 	}()
 	var alone, wait []*wish[K]
 	for _, w := range held {
-		if w.unlucky {
+		if w.changes > 1 {
 			alone = append(alone, w)
 		} else {
 			wait = append(wait, w)
@@ -100,8 +100,8 @@ func (t *Tier[K, V]) round(ctx context.Context, wishes []*wish[K], values []cach
 		return append(left, held...), err
 	}
 	if len(alone) > 0 {
-		// Whoever had the lease has failed, and somebody else has it now. When a source is down
-		// that would go on, one after the other.
+		// Two who had the lease have failed, and somebody else has it now. When a source is down
+		// that would go on, one after the other. One alone may have lost it to a Delete.
 		if err := t.loadAlone(ctx, alone, values, load); err != nil {
 			return nil, err
 		}
@@ -126,13 +126,14 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 			oldest = strconv.FormatInt(w.oldest.Microseconds(), 10)
 		}
 		calls[i] = call{getScript, []string{t.valueKey(w.text), t.leaseKey(w.text), t.base + "s", t.base + "t:"}, []string{t.base + "t:", w.token, lease, oldest}}
-		w.ticket = t.waiters.enter(w.text, w.known)
+		w.ticket = t.waiters.enter(w.text)
 	}
 	replies, err := t.trip(ctx, calls...)
 	if err != nil {
 		for _, w := range wishes {
-			t.waiters.leave(w.text, w.ticket, false)
+			t.waiters.leave(w.text, w.ticket)
 		}
+		t.owe(wishes) // Redis may have given us leases, and we have not heard of it
 		return nil, nil, nil, err
 	}
 	var tagged []*wish[K]
@@ -150,11 +151,11 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 				t.counters.unreadable.Add(1)
 				w.oldest = 0
 				again = append(again, w)
-				t.waiters.leave(w.text, w.ticket, false)
+				t.waiters.leave(w.text, w.ticket)
 			case len(values[w.at].Tags) > 0:
 				w.born, _ = reply[5].ToString()
 				tagged = append(tagged, w)
-			case t.waiters.leave(w.text, w.ticket, true):
+			case t.waiters.leave(w.text, w.ticket):
 				t.counters.hits.Add(1)
 			default: // changed while it was on its way
 				again = append(again, w)
@@ -162,14 +163,16 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 		case kind == "held" && len(reply) == 3:
 			holder, _ := reply[1].ToString()
 			ms, _ := reply[2].AsInt64()
-			w.unlucky = w.holder != "" && w.holder != holder
+			if w.holder != "" && w.holder != holder {
+				w.changes++
+			}
 			w.holder, w.left = holder, time.Duration(max(ms, 1))*time.Millisecond
 			held = append(held, w)
 			t.counters.waits.Add(1)
 		default: // "lease"
 			w.born, _ = reply[1].ToString()
 			leased = append(leased, w)
-			t.waiters.leave(w.text, w.ticket, false)
+			t.waiters.leave(w.text, w.ticket)
 			t.counters.leases.Add(1)
 		}
 	}
@@ -177,7 +180,7 @@ func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.
 	if err != nil {
 		t.giveBack(leased)
 		for _, w := range held {
-			t.waiters.leave(w.text, w.ticket, false)
+			t.waiters.leave(w.text, w.ticket)
 		}
 		return nil, nil, nil, err
 	}
@@ -200,7 +203,7 @@ func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []
 	replies, err := t.trip(ctx, calls...)
 	if err != nil {
 		for _, w := range wishes {
-			t.waiters.leave(w.text, w.ticket, false)
+			t.waiters.leave(w.text, w.ticket)
 		}
 		return nil, err
 	}
@@ -214,7 +217,7 @@ func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []
 			good = good && err == nil && notNumber == nil && n <= born
 		}
 		w.born = ""
-		if t.waiters.leave(w.text, w.ticket, good) && good {
+		if t.waiters.leave(w.text, w.ticket) && good {
 			t.counters.hits.Add(1)
 		} else {
 			purged = append(purged, w)
@@ -244,7 +247,13 @@ func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values [
 	}
 	shared := false
 	stop := t.renew(wishes)
+	// A load that goes on although nobody waits for it any more must not keep others from theirs.
+	gone := context.AfterFunc(ctx, func() {
+		stop()
+		t.giveBack(wishes)
+	})
 	defer func() { // also if load panics
+		gone()
 		stop()
 		if !shared {
 			t.giveBack(wishes)
@@ -273,13 +282,17 @@ func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values [
 		calls, filled = append(calls, c), append(filled, w)
 	}
 	shared = true
+	if gone(); ctx.Err() != nil {
+		t.giveBack(wishes)
+		return ctx.Err()
+	}
 	stop()
 	t.giveBack(failed)
 	if len(calls) == 0 {
 		return problem
 	}
 	for _, w := range filled {
-		w.ticket = t.waiters.enter(w.text, true)
+		w.ticket = t.waiters.enter(w.text)
 	}
 	replies, err := t.trip(context.WithoutCancel(ctx), calls...)
 	for i, w := range filled {
@@ -291,10 +304,11 @@ func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values [
 			t.counters.lost.Add(1)
 			values[w.at].TTL = 0
 		}
-		t.waiters.leave(w.text, w.ticket, true)
+		t.waiters.leave(w.text, w.ticket)
 		t.waiters.wake(w.text) // our own doings are not told us
 	}
 	if err != nil {
+		t.owe(filled)
 		return err
 	}
 	return problem
@@ -342,14 +356,10 @@ func (t *Tier[K, V]) renew(wishes []*wish[K]) (stop func()) {
 		}
 	})
 	close(ready)
-	once := false
-	return func() {
-		if !once {
-			once = true
-			close(ended)
-			timer.Stop()
-		}
-	}
+	return sync.OnceFunc(func() {
+		close(ended)
+		timer.Stop()
+	})
 }
 
 // giveBack ends leases without a value.
@@ -361,9 +371,39 @@ func (t *Tier[K, V]) giveBack(wishes []*wish[K]) {
 	for i, w := range wishes {
 		calls[i] = call{leaseScript, []string{t.leaseKey(w.text)}, []string{w.token, "0"}}
 	}
-	_, _ = t.trip(context.Background(), calls...) // or it ends by itself
+	if _, err := t.trip(context.Background(), calls...); err != nil {
+		t.owe(wishes)
+	}
 	for _, w := range wishes {
 		t.waiters.wake(w.text)
+	}
+}
+
+// owe notes leases that could not be given back, or of which we do not know whether we have them. They
+// are given back as soon as Redis answers, or they would keep everybody from loading for as long as they last.
+func (t *Tier[K, V]) owe(wishes []*wish[K]) {
+	t.debts.Lock()
+	defer t.debts.Unlock()
+	for _, w := range wishes {
+		if len(t.owed) < maxOwed {
+			t.owed = append(t.owed, call{leaseScript, []string{t.leaseKey(w.text)}, []string{w.token, "0"}})
+		}
+	}
+}
+
+// pay gives back what is owed.
+func (t *Tier[K, V]) pay() {
+	t.debts.Lock()
+	owed := t.owed
+	t.owed = nil
+	t.debts.Unlock()
+	if len(owed) == 0 {
+		return
+	}
+	if _, err := t.trip(context.Background(), owed...); err != nil {
+		t.debts.Lock()
+		t.owed = append(owed, t.owed...)
+		t.debts.Unlock()
 	}
 }
 

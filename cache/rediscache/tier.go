@@ -30,6 +30,9 @@ type Tier[K comparable, V any] struct {
 	waiters  waiters
 	counters counters
 
+	debts sync.Mutex
+	owed  []call // leases to be given back
+
 	running sync.WaitGroup
 	first   chan struct{} // closed when Redis was tried once
 	tried   sync.Once

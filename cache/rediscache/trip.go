@@ -20,6 +20,9 @@ var (
 // waits without regard to his context.
 const maxTrips = 512
 
+// maxOwed bounds the leases to be given back; more end by themselves.
+const maxOwed = 4_096
+
 // A call is a script with what it is called with.
 type call struct {
 	script script
@@ -133,6 +136,9 @@ func (t *Tier[K, V]) pingLoop() {
 		case err := <-pong:
 			pong = nil
 			t.settle(err)
+			if err == nil {
+				t.pay()
+			}
 		case <-limit.C:
 			t.settle(errAway)
 		case <-t.closed:

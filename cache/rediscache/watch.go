@@ -45,7 +45,8 @@ func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 			_, text, _ := strings.Cut(rest, ":") // behind the version
 			if kind == "l:" {
 				t.waiters.wake(text)
-			} else if key, err := textKey[K](text); err == nil && t.waiters.changed(text) {
+			} else if key, err := textKey[K](text); err == nil {
+				t.waiters.changed(text)
 				keys = append(keys, key)
 			}
 		}
@@ -66,7 +67,6 @@ type waiters struct {
 type waiting struct {
 	fetches int
 	changes int           // of the value, that the cache was not told of
-	known   bool          // the cache may have something of the key
 	woken   chan struct{} // closed when the lease has changed
 }
 
@@ -76,8 +76,8 @@ type ticket struct {
 	changes int
 }
 
-// enter is called before the trip of a Fetch; known: the cache has something of the key.
-func (w *waiters) enter(key string, known bool) ticket {
+// enter is called before the trip of a Fetch.
+func (w *waiters) enter(key string) ticket {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
@@ -89,44 +89,29 @@ func (w *waiters) enter(key string, known bool) ticket {
 		w.m[key] = x
 	}
 	x.fetches++
-	x.known = x.known || known
 	return ticket{x.woken, x.changes}
 }
 
-// leave ends what enter began; found: with something for the cache. It reports whether that still
-// stands: from now on the cache hears of changes by itself.
-func (w *waiters) leave(key string, tk ticket, found bool) bool {
+// leave ends what enter began, and reports whether what was found still stands.
+func (w *waiters) leave(key string, tk ticket) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
 	stands := x.changes == tk.changes
-	x.known = x.known || found && stands
 	if x.fetches--; x.fetches == 0 {
 		delete(w.m, key)
 	}
 	return stands
 }
 
-// knows says that the cache may now have something of key.
-func (w *waiters) knows(key string) {
+// changed notes that the value of key has changed. The cache hears of it in any case, also if all who
+// asked have not got anything yet: what it is about to keep may be of a Set of its own.
+func (w *waiters) changed(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if x := w.m[key]; x != nil {
-		x.known = true
-	}
-}
-
-// changed notes that the value of key has changed, and reports whether the cache must hear of it. It
-// need not if all who asked have not got anything yet: else every fill would take away the flights
-// that wait for it.
-func (w *waiters) changed(key string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	x := w.m[key]
-	if x != nil {
 		x.changes++
 	}
-	return x == nil || x.known
 }
 
 func (w *waiters) wake(key string) {

@@ -19,9 +19,7 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 	if err != nil {
 		return err
 	}
-	t.waiters.knows(text)
 	_, err = t.trip(ctx, c)
-	t.waiters.knows(text)
 	t.waiters.wake(text) // our own doings are not told us
 	return err
 }
