@@ -78,16 +78,18 @@ var mayImport = map[string][]string{
 	"pool":                 {"internal"},
 	"pool/bulkhead":        {"internal"},
 	"throttle":             {"internal"},
+
+	"throttle/redisthrottle": {"github.com/redis/rueidis"},
 }
+
+// ownModules are those of them that are modules of their own.
+var ownModules = []string{"cache/rediscache", "throttle/redisthrottle"}
 
 // testHelpers are for tests only: one brings package testing into a program, the other Prometheus.
 var testHelpers = []string{"internal/leaktest", "internal/statstest"}
 
 // notItsParent lists the packages that stand below another one without being part of it.
 var notItsParent = []string{"pool/bulkhead"}
-
-// ownModules lists the packages that are modules, so that nobody else gets their dependencies.
-var ownModules = []string{"cache/rediscache"}
 
 // A source is one Go file of the root module or of ownModules.
 type source struct {
@@ -213,7 +215,8 @@ func TestFiles_AreSmall(t *testing.T) {
 // constants are package-level variables that are written once, where they are declared, and
 // that Go has no constant form for.
 var constants = map[string]string{
-	"cache.started": "the base of the monotonic clock",
+	"cache.started":        "the base of the monotonic clock",
+	"redisthrottle.script": "a file of the package",
 }
 
 func TestPackages_HaveNoState(t *testing.T) {

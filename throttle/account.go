@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
@@ -28,6 +29,7 @@ type paid struct {
 	lent  int64 // how much of taken the envelope had paid
 	out   int64 // tokens that were lent to parts, and are no more in taken
 	word  uint64
+	claim *claim // with a Remote
 }
 
 // open notes the charges of d. A shadow that would have refused has no share.
@@ -40,7 +42,10 @@ func (a *account) open(d *door) {
 	a.paid = a.inline[:0]
 	for i := range d.charges() {
 		if c := &d.charges()[i]; c.ruling == passes {
-			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + c.lent, lent: c.lent, word: c.word})
+			a.paid = append(a.paid, paid{p: c.p, fp: c.fp, taken: c.cost + c.lent, lent: c.lent, word: c.word, claim: c.claim})
+			if c.claim != nil {
+				c.claim.ahead = c.ahead
+			}
 		}
 	}
 }
@@ -55,20 +60,49 @@ func (a *account) find(p *policy, fp uint64) *paid {
 	return nil
 }
 
-// current is the policy as it is now: the table that was charged may have been replaced.
-func (p *paid) current(l *core, s *state) *policy {
-	if now := l.state.Load(); now != s {
+// current is the policy as it is now.
+func (p *paid) current(now, s *state) *policy {
+	if now != s {
 		if changed := now.policy(p.p.Name); changed != nil {
 			return changed
 		}
 	}
+	if p.claim != nil {
+		return p.claim.p
+	}
 	return p.p
 }
 
+// bucket is current, or its twin if it was that which was charged: the table may have been
+// replaced.
+func (p *paid) bucket(l *core, s *state) *policy {
+	now := p.current(l.state.Load(), s)
+	if !p.claim.remote() {
+		return now.here()
+	}
+	return now
+}
+
+// remote reports whether the Remote was charged.
+func (c *claim) remote() bool { return c != nil && c.by != byFallback && c.by != byBusy }
+
+// level is what a bucket owes; of a lease it is not known.
+func (a *account) level(l *core, own *paid) (p *policy, ahead uint64, known bool) {
+	if p = own.bucket(l, a.state); p.local != nil {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return p, own.claim.ahead, own.claim.by == byStore
+	}
+	if at, v := p.table.find(own.fp); at != nil {
+		ahead = p.law.ahead(v, l.clock.units(&p.law))
+	}
+	return p, ahead, true
+}
+
 // more takes n tokens more from the policies of that name, all if it is "".
-func (a *account) more(l *core, name string, n int64, d *door) {
+func (a *account) more(ctx context.Context, l *core, name string, n int64, d *door) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	now := l.state.Load()
 	d.s, d.plan = a.state, new(plan)
 	d.many = make([]charge, 0, len(a.paid))
 	var shares [maxApplicable]*paid
@@ -77,48 +111,42 @@ func (a *account) more(l *core, name string, n int64, d *door) {
 		if name != "" && own.p.Name != name {
 			continue
 		}
-		p := own.current(l, a.state)
+		p := own.current(now, a.state)
+		if own.claim == nil || now.cfg.Remote == nil {
+			p = p.here() // a Remote is new, and nobody has kept the key; or it is no more
+		}
 		k := len(d.plan.policies)
 		d.plan.policies = append(d.plan.policies, p)
 		if i < a.enforced {
 			d.plan.enforced++
 		}
 		c := charge{p: p, fp: own.fp}
+		if p.local != nil {
+			c.claimed(&own.claim.key)
+		}
 		c.setCost(n)
 		d.many, shares[k] = append(d.many, c), own
 	}
-	if d.rule = l.decide(d.many, d.plan.enforced); d.rule != passes {
+	a.mu.Unlock() // a Remote takes its time
+	if d.rule = l.admit(ctx, now, d.many, d.plan.enforced); d.rule == waived {
+		d.rule = passes
+		l.count(passes, nil)
+		return
+	} else if d.rule != passes {
 		l.count(d.rule, d.enforced())
 		a.retry.Store(int64(slowest(d.enforced()).retryAfter()))
 		return
 	}
-	for i, c := range d.many {
-		shares[i].taken += c.cost
-	}
-}
-
-// settle makes cost what has been paid to the policies of that name.
-func (a *account) settle(l *core, name string, cost int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i := range a.paid {
-		own := &a.paid[i]
-		if name != "" && own.p.Name != name {
-			continue
+	for i, c := range d.many {
+		shares[i].taken += c.cost
+		if c.claim != nil && shares[i].claim != nil && c.claim.remote() != shares[i].claim.remote() {
+			shares[i].claim.other += c.cost
 		}
-		p := own.current(l, a.state)
-		owed, due := int64(0), max(cost-own.out, 0) // what parts have used of it was paid
-		if due < own.taken {
-			p.refund(own.fp, &l.clock, own.taken-due)
-			own.taken = due
-		} else {
-			own.taken += p.force(own.fp, &l.clock, due-own.taken)
-			owed = due - own.taken
+		if c.claim != nil && c.claim.by == byStore {
+			shares[i].claim.ahead = c.ahead
 		}
-		if owed > own.owed {
-			p.counts.Here().uncollected.Add(uint64(owed - own.owed))
-		}
-		own.owed = owed
 	}
 }
 
@@ -152,7 +180,7 @@ func (l *Limiter) Charge(w http.ResponseWriter, r *http.Request, policy string, 
 		d.rule = invalid
 		l.count(invalid, nil)
 	} else if a := l.account(w); a != nil && n > 0 {
-		a.more(l.core, policy, n, &d)
+		a.more(r.Context(), l.core, policy, n, &d)
 	}
 	if d.rule == passes {
 		return true

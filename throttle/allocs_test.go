@@ -3,6 +3,8 @@
 package throttle_test
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
@@ -75,6 +77,46 @@ func TestAllocs_Handler(t *testing.T) {
 			h.ServeHTTP(w, r)
 		})
 		if got > tc.want {
+			t.Errorf("%s: %v allocations, want at most %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+// full is a Remote that always has room: as cheap as one can be.
+type full struct{}
+
+func (full) Take(_ context.Context, ops []throttle.Op) error {
+	for i := range ops {
+		op := &ops[i]
+		op.Granted, op.Remaining, op.ResetAfter = op.Cost+op.Ahead, op.Burst/2, op.Rate.Per
+	}
+	return nil
+}
+
+// With a Remote: a trip has its ops, its context with a timer that the caller's end does not end, and the claim of each policy. A
+// lease and, once the breaker is open, a bucket here are taken from as without.
+func TestAllocs_Remote(t *testing.T) {
+	quiet := slog.New(slog.DiscardHandler)
+	trip := mustNew(t, throttle.Config{Remote: full{}, Lease: -1, Rate: throttle.Per(1_000_000, time.Hour)})
+	lease := mustNew(t, throttle.Config{Remote: full{}, Lease: time.Second, Rate: throttle.Per(1_000_000_000, time.Second), Logger: quiet})
+	down := mustNew(t, throttle.Config{Remote: &store{fail: errDead}, Rate: throttle.Per(1_000_000, time.Hour), Logger: quiet})
+	ctx, key := t.Context(), throttle.KeyOf("k")
+	for range 1000 {
+		lease.Take(ctx, key, 1)
+	}
+	for range 10 {
+		down.Take(ctx, key, 1)
+	}
+	for _, tc := range []struct {
+		name string
+		want float64
+		f    func()
+	}{
+		{"a trip", 7, func() { trip.Take(ctx, key, 1) }},
+		{"a lease", 0, func() { lease.Take(ctx, key, 1) }},
+		{"the breaker is open", 0, func() { down.Take(ctx, key, 1) }},
+	} {
+		if got := testing.AllocsPerRun(1000, tc.f); got > tc.want {
 			t.Errorf("%s: %v allocations, want at most %v", tc.name, got, tc.want)
 		}
 	}

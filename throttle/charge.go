@@ -15,6 +15,8 @@ type charge struct {
 	ahead  uint64 // what was owed then
 	wait   uint64 // units until the charge is due, or until there is room
 	word   uint64 // what was written
+
+	claim *claim // on a bucket that a Remote keeps; nil: it is kept here
 }
 
 // A ruling is the outcome of a decision, or of one policy's part in it. From never on it does
@@ -29,9 +31,14 @@ const (
 	unkeyed        // nobody to charge, or no policy that applies
 	invalid        // negative cost
 	exempt
+	down   // the Remote, and OnDown says no
+	waived // the Remote is down, and OnDown lets everybody in
 )
 
 func (c *charge) setCost(n int64) {
+	if c.claim != nil {
+		c.claim.cost = n
+	}
 	var ok bool
 	if c.debt, ok = c.p.law.debt(n); !ok {
 		c.ruling, c.debt, n = never, 0, 0

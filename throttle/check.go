@@ -78,6 +78,7 @@ func (cfg Config) withDefaults() (Config, error) {
 	if cfg.Capacity != 0 && cfg.Capacity < 64 || cfg.Capacity > maxCapacity {
 		c.bad("Capacity", cfg.Capacity, fmt.Sprintf(": must be between 64 and %d (0 means 131072)", maxCapacity))
 	}
+	c.checkRemote(&cfg)
 	if len(c.problems) > 0 {
 		return Config{}, errors.Join(c.problems...)
 	}

@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"time"
@@ -94,6 +95,32 @@ type Config struct {
 	// OnFull says what happens to a new key beyond: "forget" drops, of 32 records, the one with
 	// the least debt, "refuse" keeps them and answers 503. "": forget.
 	OnFull string
+
+	// Remote keeps the buckets of many processes, such as package redisthrottle's on Redis. In any
+	// time d a key then gets, of all of them together, at most Burst + (d + Lease) x N/Per tokens.
+	// nil: this process counts for itself, and what stands below must be zero.
+	Remote Remote
+
+	// Budget is the longest that a decision waits for Remote; a caller who leaves meanwhile does not
+	// shorten it. 0: 25 ms; at most 10 s.
+	Budget time.Duration
+
+	// OnDown says who decides while Remote is slow or dead: "local" (buckets of this process, of
+	// Rate/Nodes and Burst/Nodes), "open" (everybody is let in) or "closed" (nobody: 503). "":
+	// local.
+	OnDown string
+
+	// Nodes are the processes that share a limit, for "local". 0: 1; at most 65,536.
+	Nodes int
+
+	// Lease is how long tokens are held that were taken ahead for keys that come often, so that
+	// most of their decisions need no Remote. What is held when the limit is reached may lapse: of
+	// three processes at twice a limit once the tokens of 0.16 s. 0: 100 ms; negative: never; at
+	// most 1 s.
+	Lease time.Duration
+
+	// Logger is told when Remote is lost and when it is back. nil: slog.Default().
+	Logger *slog.Logger
 }
 
 const (

@@ -9,8 +9,8 @@ import (
 type Decision struct {
 	Allowed bool
 
-	// Status of a refusal: 429 over the limit, 503 no room for the key, 403 no key or no policy
-	// that applies, 500 negative cost. 0: allowed.
+	// Status of a refusal: 429 over the limit, 503 no room for the key or the Remote is down, 403
+	// no key or no policy that applies, 500 negative cost. 0: allowed.
 	Status int
 
 	// Policy is the one to wait longest for; if the call is allowed, the one with the fewest
@@ -21,13 +21,15 @@ type Decision struct {
 	// longest for first.
 	Violated []string
 
-	Limit, Remaining int64 // of Policy: Burst, whole tokens left
+	// Limit and Remaining are of Policy: Burst, and whole tokens left. Of a lease (Config.Lease)
+	// they are those that it still holds: how many are left elsewhere is not known here.
+	Limit, Remaining int64
 
 	// RetryAfter is the time until the same call would pass. 0: allowed; negative: never, for it
 	// costs more than Burst.
 	RetryAfter time.Duration
 
-	// ResetAfter is the time until the bucket of Policy is full.
+	// ResetAfter is the time until the bucket of Policy is full; 0 too if that is not known.
 	ResetAfter time.Duration
 }
 
@@ -80,6 +82,9 @@ func giveBack(cs []charge, clock *clock) {
 
 // count counts what came of cs.
 func (l *core) count(rule ruling, cs []charge) {
+	if rule == waived {
+		rule = passes
+	}
 	l.counters.Here().outcome[rule].Add(1)
 	if rule == over || rule == full {
 		for i := range cs {
@@ -92,18 +97,25 @@ func (l *core) count(rule ruling, cs []charge) {
 
 // put puts the enforced charges into words.
 func (d *Decision) put(rule ruling, cs []charge) {
-	d.Allowed, d.Status = rule == passes, statusOf[rule]
+	d.Allowed, d.Status = rule == passes || rule == waived, statusOf[rule]
 	switch rule {
 	case passes:
 		if len(cs) > 0 {
 			c, left := scarcest(cs)
 			d.Policy, d.Limit, d.Remaining = c.p.Name, c.p.law.burst, left
-			d.ResetAfter = c.p.law.duration(c.ahead + c.debt)
+			if c.known() {
+				d.ResetAfter = c.p.law.duration(c.ahead + c.debt)
+			}
 		}
+	case down:
+		d.RetryAfter = downFor
 	case over, full:
 		c := slowest(cs)
 		d.Policy, d.Limit, d.Remaining = c.p.Name, c.p.law.burst, c.p.law.left(c.ahead)
-		d.RetryAfter, d.ResetAfter = c.retryAfter(), c.p.law.duration(c.ahead)
+		d.RetryAfter = c.retryAfter()
+		if c.ruling != never || c.claim == nil {
+			d.ResetAfter = c.p.law.duration(c.ahead)
+		}
 	}
 }
 
@@ -114,6 +126,8 @@ var statusOf = [...]int{
 	full:    http.StatusServiceUnavailable,
 	unkeyed: http.StatusForbidden,
 	invalid: http.StatusInternalServerError,
+	down:    http.StatusServiceUnavailable,
+	waived:  0,
 }
 
 // scarcest returns the charge whose bucket has the fewest tokens left after it. What two of them
@@ -124,6 +138,12 @@ func scarcest(cs []charge) (*charge, int64) {
 	for i := 1; i < len(cs); i++ {
 		c := &cs[i]
 		n := c.p.law.left(c.ahead + c.debt)
+		if c.claim != nil && c.known() != least.known() {
+			if c.known() { // what a lease holds is little, and says little
+				least, left = c, n
+			}
+			continue
+		}
 		if n < left || n == left && c.outlasts(least, c.ahead+c.debt, least.ahead+least.debt) {
 			least, left = c, n
 		}

@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"time"
@@ -33,11 +34,9 @@ func (g *grant) OnHeader(int) {
 	var chosen *policy
 	least := int64(0)
 	for i := range g.paid[:g.plan.enforced] {
-		p := g.paid[i].current(g.core, g.state)
-		now := g.core.clock.units(&p.law)
-		ahead := uint64(0)
-		if at, v := p.table.find(g.paid[i].fp); at != nil {
-			ahead = p.law.ahead(v, now)
+		p, ahead, known := g.level(g.core, &g.paid[i])
+		if !known {
+			continue
 		}
 		levels[n] = level{p, ahead}
 		if left := p.law.left(ahead); chosen == nil || left < least {
@@ -45,7 +44,7 @@ func (g *grant) OnHeader(int) {
 		}
 		n++
 	}
-	if n > 0 {
+	if g.plan.enforced > 0 {
 		g.state.headers.write(g.Thaw(), &report{plan: g.plan, levels: levels[:n], chosen: chosen, retry: time.Duration(g.retry.Load())}, &g.values)
 	}
 	g.Pass()
@@ -63,7 +62,7 @@ func (g *grant) Charge(part *http.Request) http.Handler {
 	var d door
 	g.core.ask(&d, part, g)
 	switch d.rule {
-	case exempt:
+	case exempt, waived:
 		return nil
 	case passes:
 		share := new(account)
@@ -96,16 +95,22 @@ func (g *grant) Return(part *http.Request) {
 	if share == nil {
 		return
 	}
+	var ops []Op // to a Remote
 	for i := range share.paid {
 		own := &share.paid[i]
 		// What a table that was replaced meanwhile had of it is not known: it lapses.
-		if own.current(g.core, share.state) == own.p {
+		if n := own.taken - own.lent; own.claim.remote() {
+			if n > 0 && !(own.claim.by == byLease && own.claim.p.payBack(own.fp, g.core.clock.now(), own.claim.held, n)) {
+				ops = append(ops, own.claim.p.backOp(own.claim.key, n))
+			}
+		} else if own.bucket(g.core, share.state) == own.p {
 			c := charge{p: own.p, fp: own.fp, word: own.word}
 			c.setCost(own.taken - own.lent)
 			c.giveBack(&g.core.clock)
 		}
 		g.takeBack(own.p, own.fp, own.lent)
 	}
+	g.core.tell(context.WithoutCancel(part.Context()), share.state, ops)
 }
 
 // lend moves what the envelope has paid to a part's charge.

@@ -14,7 +14,7 @@ func (l *Limiter) Handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var d door
-		if l.core.ask(&d, r, nil); d.rule != passes && d.rule != exempt {
+		if l.core.ask(&d, r, nil); !d.letsIn() {
 			f := d.refusal(true)
 			f.ServeHTTP(w, r)
 			return
@@ -69,6 +69,9 @@ func (d *door) refusal(fields bool) refusal {
 	return f
 }
 
+// letsIn reports whether the request is to be served, paid for or not.
+func (d *door) letsIn() bool { return d.rule == passes || d.rule == exempt || d.rule == waived }
+
 // ask decides about r. If r is a part of a batch, what envelope has paid is not taken again.
 func (l *core) ask(d *door, r *http.Request, envelope *grant) {
 	d.s = l.state.Load()
@@ -106,7 +109,7 @@ func (l *core) rule(d *door, r *http.Request, envelope *grant) ruling {
 		}
 	}
 	if cfg.MaxWait == 0 {
-		return l.decide(cs, d.plan.enforced)
+		return l.admit(r.Context(), d.s, cs, d.plan.enforced)
 	}
 	patience := cfg.MaxWait
 	if deadline, ok := r.Context().Deadline(); ok {
@@ -135,6 +138,9 @@ type asked struct {
 
 func (a *asked) assemble(p *policy, c *charge) ruling {
 	c.p = p
+	if p.local != nil {
+		c.claim = &claim{p: p}
+	}
 	key, err := a.keyOf(p)
 	if err != nil || key.kind == noKey {
 		return unkeyed
@@ -142,7 +148,9 @@ func (a *asked) assemble(p *policy, c *charge) ruling {
 	if a.fp == 0 || key != a.last {
 		a.last, a.fp = key, a.l.seeds.fingerprint(&key)
 	}
-	c.fp = a.fp
+	if c.fp = a.fp; c.claim != nil {
+		c.claim.key = key
+	}
 	n := a.costOf(p)
 	if n < 0 {
 		return invalid

@@ -68,8 +68,9 @@ func writeIETF(h http.Header, r *report, in *room) {
 			b = append(b, ", "...)
 		}
 		b = append(append(b, l.p.name...), ";r="...)
-		b = strconv.AppendInt(b, l.p.law.left(l.ahead), 10)
-		t := l.p.law.duration(l.p.law.next(l.ahead))
+		left := l.p.law.left(l.ahead)
+		b = strconv.AppendInt(b, left, 10)
+		t := l.p.law.duration(l.p.law.next(l.ahead, left))
 		// The draft: Retry-After must not lie before a t. It is the policies that are not
 		// violated whose t may lie after it, and of them it says nothing that helps.
 		if t > 0 && (r.retry <= 0 || seconds(t) <= seconds(r.retry)) {
@@ -79,7 +80,9 @@ func writeIETF(h http.Header, r *report, in *room) {
 	// b is never written to again, so it can be the string itself.
 	in.lines[0], in.lines[1] = r.plan.limits, unsafe.String(unsafe.SliceData(b), len(b))
 	put(h, "Ratelimit-Policy", in.lines[0:1:1])
-	put(h, "Ratelimit", in.lines[1:2:2])
+	if len(b) > 0 { // else all was paid from leases, and what is left is not known
+		put(h, "Ratelimit", in.lines[1:2:2])
+	}
 }
 
 // writeLegacy writes the fields that many clients know, of one policy. They cannot say two, so
@@ -94,8 +97,9 @@ func writeLegacy(h http.Header, r *report, in *room) {
 		}
 		law := &l.p.law
 		in.lines[0] = strconv.FormatInt(law.burst, 10)
-		in.lines[1] = strconv.FormatInt(law.left(l.ahead), 10)
-		in.lines[2] = strconv.FormatInt(seconds(law.duration(law.next(l.ahead))), 10)
+		left := law.left(l.ahead)
+		in.lines[1] = strconv.FormatInt(left, 10)
+		in.lines[2] = strconv.FormatInt(seconds(law.duration(law.next(l.ahead, left))), 10)
 		h["X-Ratelimit-Limit"], h["X-Ratelimit-Remaining"], h["X-Ratelimit-Reset"] = in.lines[0:1:1], in.lines[1:2:2], in.lines[2:3:3]
 	}
 }

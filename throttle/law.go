@@ -114,15 +114,9 @@ func (l *law) left(ahead uint64) int64 {
 }
 
 // next is how long it takes, in units, until left grows; 0: the bucket is full.
-func (l *law) next(ahead uint64) uint64 {
-	switch {
-	case ahead == 0:
-		return 0
-	case ahead >= l.tau:
-		return ahead - l.tau + l.token
-	}
-	has := l.tau - ahead
-	return uint64(l.whole(has)+1)*l.token - has
+func (l *law) next(ahead uint64, left int64) uint64 {
+	then := uint64(max(l.burst-left-1, 0)) * l.token // what it owes when there is one more
+	return ahead - min(then, ahead)
 }
 
 // duration is x units as a time, rounded up.

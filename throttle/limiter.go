@@ -27,6 +27,10 @@ type core struct {
 	counters stat.Striped[counters]
 	waiting  atomic.Int64
 	waits    stat.Durations
+	lines    lines // with a Remote
+
+	breaker   breaker
+	tripTimes stat.Durations
 }
 
 // New returns the limiter that cfg describes. Its error joins everything that is wrong with cfg,
@@ -62,21 +66,22 @@ func (l *Limiter) For(tier string) *Limiter { return &Limiter{core: l.core, tier
 
 // Take takes n tokens from each bucket of key, or none from any of them.
 func (l *Limiter) Take(ctx context.Context, key Key, n int64) (d Decision) {
-	pl := l.state.Load().plan(l.tier)
-	if len(pl.policies) != 1 || !l.takeKnown(pl.policies[0], &key, n, &d) {
-		l.takeAny(pl, &key, n, &d)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
+	if pl.only == nil || key.kind == noKey || !l.takeKnown(pl.only, l.seeds.fingerprint(&key), n, &d) {
+		l.takeAny(ctx, s, pl, &key, n, &d)
 	}
 	return d
 }
 
 // takeKnown is Take for what is decided most: one policy, and a key that has a record. In every
 // other case, and if others are faster, it returns false and has changed nothing.
-func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
+func (l *Limiter) takeKnown(p *policy, fp uint64, n int64, d *Decision) bool {
 	law := &p.law
-	if key.kind == noKey || n < 1 || n > law.burst {
+	if n < 1 || n > law.burst {
 		return false
 	}
-	fp, owes := l.seeds.fingerprint(key), uint64(0)
+	owes := uint64(0)
 	for taken, try := false, 0; !taken; try++ {
 		at, v := p.table.find(fp)
 		if at == nil || try == 4 {
@@ -104,20 +109,52 @@ func (l *Limiter) takeKnown(p *policy, key *Key, n int64, d *Decision) bool {
 	return true
 }
 
-func (l *Limiter) takeAny(pl *plan, key *Key, n int64, d *Decision) {
-	if k := len(pl.policies); k <= fewPolicies {
+func (l *Limiter) takeAny(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
+	if k := len(pl.policies); s.cfg.Remote != nil && k == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
+		return
+	} else if k <= fewPolicies {
 		var some [fewPolicies]charge
-		l.take(pl, some[:k], key, n, d)
+		l.take(ctx, s, pl, some[:k], key, n, d)
 	} else {
 		var all [maxApplicable]charge
-		l.take(pl, all[:k], key, n, d)
+		l.take(ctx, s, pl, all[:k], key, n, d)
 	}
 }
 
-func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
+// takeHeld is takeKnown with a Remote: for a key that holds a lease, and while the Remote is down.
+func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) bool {
+	if key.kind == noKey || n < 1 || n > p.law.burst {
+		return false
+	}
+	now, fp := l.clock.now(), l.seeds.fingerprint(key)
+	open := l.isOpen(s, now)
+	if open && now-l.breaker.opened.Load() > int64(s.cfg.Lease+s.cfg.Budget) {
+		// Nothing is held any more.
+	} else if left, _, ok := p.pay(fp, now, n); ok {
+		here := l.counters.Here()
+		here.outcome[passes].Add(1)
+		here.remote[byLease].Add(1)
+		d.Allowed = true
+		if !p.Shadow {
+			d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+		}
+		return true
+	}
+	if open && s.cfg.OnDown == "local" && l.takeKnown(p.local, fp, n, d) {
+		l.counters.Here().remote[byFallback].Add(1)
+		return true
+	}
+	return false
+}
+
+func (l *Limiter) take(ctx context.Context, s *state, pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 	rule := l.assemble(pl, cs, key, n)
-	if rule == passes {
+	switch {
+	case rule != passes:
+	case s.cfg.Remote == nil:
 		rule = l.decide(cs, pl.enforced)
+	default:
+		rule = l.admit(ctx, s, cs, pl.enforced)
 	}
 	l.count(rule, cs[:pl.enforced])
 	d.put(rule, cs[:pl.enforced])
@@ -125,12 +162,13 @@ func (l *Limiter) take(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
 
 // Peek says what Take would say, and changes nothing.
 func (l *Limiter) Peek(ctx context.Context, key Key, n int64) (d Decision) {
-	pl := l.state.Load().plan(l.tier)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
 	var all [maxApplicable]charge
 	cs := all[:len(pl.policies)]
 	rule := l.assemble(pl, cs, &key, n)
 	if rule == passes {
-		rule = judge(cs[:pl.enforced], l.clock.now(), 0)
+		rule = l.peek(ctx, s, cs, pl.enforced)
 	}
 	d.put(rule, cs[:pl.enforced])
 	return d
@@ -147,8 +185,13 @@ func (l *Limiter) Refund(ctx context.Context, key Key, n int64) {
 		return
 	}
 	fp := l.seeds.fingerprint(&key)
-	for _, p := range l.state.Load().plan(l.tier).policies {
-		p.refund(fp, &l.clock, n)
+	s := l.state.Load()
+	pl := s.plan(l.tier)
+	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, fp, key, n) {
+		return
+	}
+	for _, p := range pl.policies {
+		p.here().refund(fp, &l.clock, n)
 	}
 }
 
@@ -162,7 +205,11 @@ func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	}
 	fp := l.seeds.fingerprint(key)
 	for i := range cs {
-		cs[i].p, cs[i].fp = pl.policies[i], fp
+		p := pl.policies[i]
+		cs[i].p, cs[i].fp = p, fp
+		if p.local != nil {
+			cs[i].claimed(key)
+		}
 		cs[i].setCost(n)
 	}
 	return passes

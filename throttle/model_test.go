@@ -121,7 +121,7 @@ var modelRates = []struct {
 func TestB3_B4_WordIsTheRationalBucket(t *testing.T) {
 	for _, tc := range modelRates {
 		t.Run(fmt.Sprint(tc.rate, " burst ", tc.burst), func(t *testing.T) {
-			for seed := range uint64(6) {
+			for seed := range uint64(modelSeeds) {
 				modelRun(t, tc.rate, tc.burst, rand.New(rand.NewPCG(seed, 1)))
 			}
 		})

@@ -5,8 +5,9 @@ import "math/bits"
 // Reconfigure makes l what New(cfg) would make, and keeps what is owed: policies are matched by
 // name, debt in tokens. So a higher limit helps at once, and a lower one leaves nobody with more
 // debt than the new Burst. New policies start full, removed ones vanish, unchanged ones keep
-// their table. A call in flight may be decided by the old limit and forgotten by the new. After
-// an error, the same as New's, nothing has changed.
+// their table. A call in flight may be decided by the old limit and forgotten by the new. To a
+// Remote that is new nothing moves: its buckets are as they are. After an error, the same as New's,
+// nothing has changed.
 func (l *Limiter) Reconfigure(cfg Config) error {
 	whole, err := cfg.withDefaults()
 	if err != nil {
@@ -19,8 +20,8 @@ func (l *Limiter) Reconfigure(cfg Config) error {
 
 	var moves []*move
 	for _, p := range after.policies {
-		if old := before.policy(p.Name); old != nil && old.table != p.table {
-			moves = append(moves, newMove(old, p, &l.clock))
+		if old := before.policy(p.Name); old != nil && old.here().table != p.here().table {
+			moves = append(moves, newMove(old.here(), p.here(), &l.clock))
 		}
 	}
 	for _, m := range moves {

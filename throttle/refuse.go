@@ -33,6 +33,8 @@ func (f *refusal) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	var p problem.Problem
 	switch f.rule {
+	case down:
+		p = problem.Problem{Type: typeReduced, Title: titleReduced, Status: http.StatusServiceUnavailable, RetryAfter: downFor}
 	case over, full:
 		c := slowest(f.charges)
 		p = c.p.refused
@@ -74,10 +76,14 @@ func (f *refusal) writeFields(h http.Header, c *charge) {
 	}
 	var levels [maxApplicable]level
 	cs := f.charges
+	n := 0
 	for i := range cs {
-		levels[i] = level{cs[i].p, cs[i].ahead}
+		if c := &cs[i]; c.known() {
+			levels[n] = level{c.p, c.ahead}
+			n++
+		}
 	}
-	f.s.headers.write(h, &report{f.plan, levels[:len(cs)], c.p, c.retryAfter()}, new(room))
+	f.s.headers.write(h, &report{f.plan, levels[:n], c.p, c.retryAfter()}, new(room))
 }
 
 func countViolated(cs []charge) (n int) {

@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -24,16 +25,20 @@ type state struct {
 // shadows, which see only what those admit.
 type plan struct {
 	policies []*policy
-	enforced int    // how many of them
-	limits   string // the value of RateLimit-Policy
+	only     *policy // of one policy without a Remote: that
+	enforced int     // how many of them
+	limits   string  // the value of RateLimit-Policy
 }
 
 // A policy is a Policy with its table.
 type policy struct {
 	Policy
 	law    law
-	table  *table
+	table  *table // nil: a Remote keeps the buckets
 	counts *stat.Striped[policyCounters]
+
+	local  *policy // with a Remote: its twin, the share of this process while that is down
+	leases *table  // with a Remote: what is held ahead of it
 
 	name    string          // as a structured field's String
 	limit   string          // its member of RateLimit-Policy
@@ -62,11 +67,17 @@ func newState(given, cfg Config, before *state) *state {
 func (s *state) newPolicy(given Policy, before *state) *policy {
 	p := &policy{Policy: given, law: newLaw(given.Rate, given.Burst)}
 	old := before.policy(given.Name)
-	keep := s.cfg.OnFull == "refuse"
-	if old != nil && old.law == p.law && before.cfg.Capacity == s.cfg.Capacity && old.table.keep == keep {
-		p.table = old.table
+	if s.cfg.Remote == nil {
+		p.table = s.newTable(p.law, old, before)
 	} else {
-		p.table = newTable(p.law, s.cfg.Capacity, keep)
+		twin := &policy{Policy: s.cfg.local(given)}
+		twin.law = newLaw(twin.Rate, twin.Burst)
+		twin.table = s.newTable(twin.law, old, before)
+		p.local = twin
+		if p.leases = newLeases(s.cfg.Capacity); old != nil && old.leases != nil && old.law == p.law &&
+			before.cfg.Capacity == s.cfg.Capacity && before.cfg.Lease == s.cfg.Lease && sameRemote(before.cfg.Remote, s.cfg.Remote) {
+			p.leases = old.leases
+		}
 	}
 	if old != nil {
 		p.counts = old.counts
@@ -79,6 +90,31 @@ func (s *state) newPolicy(given Policy, before *state) *policy {
 		p.limit += ";w=" + strconv.FormatInt(seconds(window), 10)
 	}
 	p.refused = quotaExceeded([]string{given.Name})
+	if twin := p.local; twin != nil {
+		twin.counts, twin.name, twin.limit, twin.refused = p.counts, p.name, p.limit, p.refused
+	}
+	return p
+}
+
+// sameRemote is a == b, false if they cannot be compared.
+func sameRemote(a, b Remote) bool {
+	return reflect.ValueOf(a).Comparable() && reflect.ValueOf(b).Comparable() && a == b
+}
+
+// newTable returns a table for buckets of a law: that of the policy before, if it will do.
+func (s *state) newTable(l law, old *policy, before *state) *table {
+	keep := s.cfg.OnFull == "refuse"
+	if old != nil && old.here().law == l && before.cfg.Capacity == s.cfg.Capacity && old.here().table.keep == keep {
+		return old.here().table
+	}
+	return newTable(l, s.cfg.Capacity, keep)
+}
+
+// here is the policy whose buckets are in this process: p, or its twin.
+func (p *policy) here() *policy {
+	if p.local != nil {
+		return p.local
+	}
 	return p
 }
 
@@ -98,6 +134,9 @@ func (s *state) newPlan(tier string) *plan {
 			}
 			pl.limits += p.limit
 		}
+	}
+	if len(pl.policies) == 1 && s.cfg.Remote == nil {
+		pl.only = pl.policies[0]
 	}
 	return pl
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // Stats is a snapshot of what a Limiter has decided since it was made. The keys of its maps are
-// names of policies, but for Requests.
+// names of policies, but for Requests, Remote (store, lease, shield, busy, fallback) and Trips (ok,
+// error).
 type Stats struct {
 	Requests     map[string]uint64 `metric:"hotpath_throttle_requests_total" label:"outcome" help:"Requests and calls decided, by outcome."`
 	Denied       map[string]uint64 `metric:"hotpath_throttle_denied_total" label:"policy" help:"Refusals, by policy; every violated one counts."`
@@ -18,10 +19,14 @@ type Stats struct {
 	Capacity     map[string]int64  `metric:"hotpath_throttle_keys_capacity" label:"policy" help:"Keys with debt that are kept without loss."`
 	Waiting      int64             `metric:"hotpath_throttle_waiting" help:"Requests and calls of Wait that wait now."`
 	WaitSeconds  stat.Histogram    `metric:"hotpath_throttle_wait_seconds" help:"How long they waited."`
+	Remote       map[string]uint64 `metric:"hotpath_throttle_remote_decisions_total" label:"by" help:"Decisions with a Remote, by what made them."`
+	Trips        map[string]uint64 `metric:"hotpath_throttle_remote_trips_total" label:"result" help:"Round trips to the Remote, by result."`
+	TripSeconds  stat.Histogram    `metric:"hotpath_throttle_remote_trip_seconds" help:"How long they took."`
+	RemoteUp     bool              `metric:"hotpath_throttle_remote_up" help:"Whether the Remote is asked: it answers, or there is none."`
 }
 
-// outcomes are the values of Requests: allowed, denied (429), full (503), unkeyed (403), invalid
-// (500), exempt.
+// outcomes are the values of Requests: allowed, denied (429), full and down (503), unkeyed (403),
+// invalid (500), exempt.
 var outcomes = [...]string{
 	passes:  "allowed",
 	over:    "denied",
@@ -29,10 +34,15 @@ var outcomes = [...]string{
 	unkeyed: "unkeyed",
 	invalid: "invalid",
 	exempt:  "exempt",
+	down:    "down",
 }
 
+var tripResults = [...]string{"ok", "error"}
+
 type counters struct {
-	outcome [exempt + 1]atomic.Uint64 // by ruling
+	outcome [waived]atomic.Uint64         // by ruling
+	remote  [byFallback + 1]atomic.Uint64 // by source
+	trips   [2]atomic.Uint64              // ok, error
 }
 
 type policyCounters struct {
@@ -54,12 +64,24 @@ func (l *Limiter) Stats() Stats {
 		Capacity:     make(map[string]int64, n),
 		Waiting:      l.waiting.Load(),
 		WaitSeconds:  l.waits.Read(),
+		Remote:       make(map[string]uint64, len(decidedBy)),
+		Trips:        make(map[string]uint64, len(tripResults)),
+		TripSeconds:  l.tripTimes.Read(),
+		RemoteUp:     s.cfg.Remote == nil || !l.breaker.open.Load(),
 	}
 	for c := range l.counters.Each() {
 		for rule, name := range outcomes {
 			if name != "" {
 				out.Requests[name] += c.outcome[rule].Load()
 			}
+		}
+		for by, name := range decidedBy {
+			if name != "" {
+				out.Remote[name] += c.remote[by].Load()
+			}
+		}
+		for result, name := range tripResults {
+			out.Trips[name] += c.trips[result].Load()
 		}
 	}
 	for _, p := range s.policies {
@@ -69,7 +91,8 @@ func (l *Limiter) Stats() Stats {
 			out.Forgotten[p.Name] += c.forgotten.Load()
 			out.Uncollected[p.Name] += c.uncollected.Load()
 		}
-		out.Keys[p.Name] = p.table.live(l.clock.units(&p.law))
+		b := p.here()
+		out.Keys[p.Name] = b.table.live(l.clock.units(&b.law))
 		out.Capacity[p.Name] = int64(s.cfg.Capacity)
 	}
 	return out

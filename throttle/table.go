@@ -24,7 +24,8 @@ type table struct {
 	sets  []set
 	locks [64]paddedMutex
 	law   law
-	keep  bool // OnFull "refuse": no record with debt is ever dropped
+	low   uint64 // the low bits of a word that are not time: those of leases
+	keep  bool   // OnFull "refuse": no record with debt is ever dropped
 }
 
 // A set is four cache lines of four slots. Of a known key mostly one line is read: it stands in
@@ -145,7 +146,7 @@ func (t *table) insert(fp uint64, clock *clock, debt uint64) insertion {
 		if !at.word.CompareAndSwap(v, claimed) {
 			continue
 		}
-		word := add(clock.units(&t.law), debt)
+		word := add(clock.units(&t.law)&^t.low, debt)
 		at.fp.Store(fp)
 		at.word.Store(word)
 		return insertion{at: at, forgotten: ahead > 0, word: word}

@@ -164,7 +164,7 @@ func TestM1_Recycling(t *testing.T) {
 // M1, M2: ten million keys that come once. Memory does not grow, and an exhausted consumer
 // stays exhausted.
 func TestM2_Flood(t *testing.T) {
-	keys := uint64(10_000_000)
+	keys := uint64(floodKeys)
 	if testing.Short() {
 		keys /= 10
 	}

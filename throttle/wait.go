@@ -14,11 +14,12 @@ var (
 	errTooLong  = errors.New("due in over an hour")
 	errCrowd    = errors.New("MaxWaiting are waiting already")
 	errFull     = errors.New("no room for the key")
+	errDown     = errors.New("the Remote is down")
 )
 
 // Wait takes n tokens from each bucket of key and returns when they are due: at once, or after
-// those who came before. It returns an error, without waiting, if that is at or after the
-// deadline of ctx (it Is context.DeadlineExceeded) or in more than an hour, if n is more than
+// those who came before. With a Remote it asks again when they are, and there is no order between
+// processes. It returns an error, without waiting, if that is at or after the deadline of ctx (it Is context.DeadlineExceeded) or in more than an hour, if n is more than
 // Burst, or if MaxWaiting are waiting; and if ctx ends meanwhile. Then the tokens go back, unless
 // somebody has come to wait behind.
 func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
@@ -55,6 +56,8 @@ func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
 		}
 	case full:
 		err = errFull
+	case down:
+		err = errDown
 	case unkeyed:
 		err = errNoKey
 	case invalid:
@@ -69,6 +72,9 @@ func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
 // reserve takes what cs asks for if it is due within patience, and sleeps until then. A charge
 // that is due later stands in the bucket below zero: whoever comes next is due after it.
 func (l *core) reserve(ctx context.Context, s *state, cs []charge, enforced int, patience time.Duration) (ruling, error) {
+	if s.cfg.Remote != nil {
+		return l.askAgain(ctx, s, cs, enforced, patience)
+	}
 	queued := false
 	for {
 		ns := l.clock.now()

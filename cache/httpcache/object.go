@@ -59,8 +59,8 @@ type response struct {
 }
 
 // route is r.Pattern of the load, by which layers outside name their series.
-func (r *response) route() string {
-	if p := r.pattern.Load(); p != nil {
+func (o *response) route() string {
+	if p := o.pattern.Load(); p != nil {
 		return *p
 	}
 	return ""
@@ -68,9 +68,9 @@ func (r *response) route() string {
 
 // routed is called when the header comes, for those who follow, and again when the handler has returned: a
 // layer inside that copies the request tells of its route only then.
-func (r *response) routed(pattern string) {
-	if pattern != r.route() {
-		r.pattern.Store(&pattern)
+func (o *response) routed(pattern string) {
+	if pattern != o.route() {
+		o.pattern.Store(&pattern)
 	}
 }
 

@@ -1,0 +1,8 @@
+//go:build !race
+
+package throttle
+
+const (
+	floodKeys  = 10_000_000
+	modelSeeds = 6
+)
