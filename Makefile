@@ -32,8 +32,7 @@ overload: ## the scenarios of pool/bulkhead, in virtual time: a minute, without 
 	go test -run Overload ./pool/bulkhead
 
 bench: ## the benchmarks, ours beside others', and the table of bench/README.md: half an hour
-	@for run in 1 2 3; do echo "== run $$run of 3" >&2; go test -C bench -run '^$$' -bench . -benchmem -benchtime 0.3s .; done | tee bench/table.out
-	go run -C bench ./table -readme README.md < bench/table.out
+	go run -C bench ./table -runs 3 -readme README.md
 
 fuzz: ## each fuzz target for FUZZTIME
 	@set -e; for p in $$(go list ./...); do for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \

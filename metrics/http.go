@@ -176,7 +176,7 @@ type RouteStats struct {
 	// hijacked), "2xx" to "5xx" (600 and above too, which RFC 9110 section 15 has clients treat so),
 	// "stream" (a 2xx of text/event-stream: the time to its first byte or flush) and "aborted" (a panic,
 	// http.ErrAbortHandler, runtime.Goexit). Its count is the number of requests.
-	Duration map[string]Histogram `metric:"hotpath_http_request_duration_seconds" label:"code" help:"Time in the handler, by outcome; of event streams the time to the header."`
+	Duration map[string]Histogram `metric:"hotpath_http_request_duration_seconds" label:"code" help:"Time in the handler, by outcome; of event streams to the first byte."`
 
 	// BodyBytes leaves out what handlers write in answer to HEAD, which net/http drops.
 	BodyBytes uint64 `metric:"hotpath_http_response_body_bytes_total" help:"Bytes of bodies, as they left this layer."`

@@ -12,6 +12,9 @@ import (
 // Stream is Map for a sequence: lazy input, results in order, at most 2 x Workers elements ahead.
 // An error is yielded in its place and ends nothing; break cancels the context of what runs, and
 // returns when the calls that were started have ended.
+//
+// A worker runs elements until there are none, or until others wait for it. So in Stats, and in what
+// Close names, a stream is the workers that it has, whatever became of its elements.
 func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		if err := check(ctx, f == nil); err != nil {

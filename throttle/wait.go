@@ -19,9 +19,12 @@ var (
 
 // Wait takes n tokens from each bucket of key and returns when they are due: at once, or after
 // those who came before. With a Remote it asks again when they are, and there is no order between
-// processes. It returns an error, without waiting, if that is at or after the deadline of ctx (it Is context.DeadlineExceeded) or in more than an hour, if n is more than
-// Burst, or if MaxWaiting are waiting; and if ctx ends meanwhile. Then the tokens go back, unless
-// somebody has come to wait behind.
+// processes.
+//
+// It returns an error, without waiting, if that is at or after the deadline of ctx (it Is
+// context.DeadlineExceeded) or in more than an hour, if n is more than Burst, or if MaxWaiting are
+// waiting; and if ctx ends meanwhile. Then the tokens go back, unless somebody has come to wait
+// behind.
 func (l *Limiter) Wait(ctx context.Context, key Key, n int64) error {
 	s := l.state.Load()
 	pl := s.plan(l.tier)

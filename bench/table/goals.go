@@ -68,6 +68,12 @@ var goals = [...]goal{
 	{room: "throttle", what: "Handler, refused", against: "throttled", ours: "ThrottleRefused/hotpath", theirs: "ThrottleRefused/throttled", must: 0.65, aim: 0.45},
 	{room: "throttle", what: "address behind 20,000 hops", against: "behind 64", ours: "ClientAddr/20000", theirs: "ClientAddr/64", must: 1.2, aim: 1.05},
 
+	{room: "redisthrottle", what: "a decision, 64 goroutines", against: "redis_rate", ours: "Redis/policies=1/hotpath", theirs: "Redis/policies=1/redis_rate", must: 1.0, aim: 0.75},
+	{room: "redisthrottle", what: "three policies at once", against: "three calls of redis_rate", ours: "Redis/policies=3/hotpath", theirs: "Redis/policies=3/redis_rate", must: 0.50, aim: 0.35},
+	{room: "redisthrottle", what: "with leases, 100 keys", against: "redis_rate", ours: "Redis/leases/hotpath", theirs: "Redis/policies=1/redis_rate", must: 0.1, aim: 0.02},
+	{room: "redisthrottle", what: "trips a decision", ours: "Redis/leases/hotpath", unit: "trips/op", must: 0.10, aim: 0.02},
+	{room: "redisthrottle", what: "Redis hangs, the breaker is open", against: "a local Take", ours: "RedisStopped/stopped", theirs: "RedisStopped/local", must: 3, aim: 2},
+
 	{room: "batch", what: "lonely load: times faster", against: "dataloadgen", ours: "LoaderLonely/hotpath", theirs: "LoaderLonely/dataloadgen-default", inverse: true, least: true, must: 4000, aim: 8000},
 	{room: "batch", what: "the same", against: "its shortest window", ours: "LoaderLonely/hotpath", theirs: "LoaderLonely/dataloadgen-100µs", inverse: true, least: true, must: 300, aim: 600},
 	{room: "batch", what: "its allocations", ours: "LoaderLonely/hotpath", unit: allocs, must: 4, aim: 3},
@@ -96,6 +102,10 @@ var goals = [...]goal{
 	{room: "pool", what: "Submit and Wait", against: "goroutine + channel", ours: "PoolWait/hotpath", theirs: "PoolWait/channel", must: 1.7, aim: 1.3},
 	{room: "pool", what: "the same", against: "pond", ours: "PoolWait/hotpath", theirs: "PoolWait/pond", must: 0.25, aim: 0.2},
 	{room: "pool", what: "Stream of 1,000", against: "conc", ours: "PoolStream/hotpath", theirs: "PoolStream/conc", must: 0.4, aim: 0.15},
+	{room: "pool", what: "Map of 1,000", against: "goroutines and an atomic index", ours: "PoolMap/hotpath", theirs: "PoolMap/atomic-index", must: 1.15, aim: 1.05},
+	{room: "pool", what: "burst of 100,000: the caller is held", against: "pond", ours: "PoolBurst/hotpath", theirs: "PoolBurst/pond", unit: "held-ns/op", must: 0.5, aim: 0.3},
+	{room: "pool", what: "the same, all of it", against: "pond", ours: "PoolBurst/hotpath", theirs: "PoolBurst/pond", must: 1.0, aim: 0.95},
+	{room: "pool", what: "an idle worker begins", against: "go statement", ours: "PoolDispatch/hotpath", theirs: "PoolDispatch/go-statement", unit: "dispatch-ns/op", must: 1.2, aim: 1.0},
 	{room: "bulkhead", what: "in and out, nothing kept", against: "chi's Throttle", ours: "Bulkhead/in_and_out/hotpath,_Buffer_-1", theirs: "Bulkhead/in_and_out/chi_Throttle", must: 0.3, aim: 0.15},
 	{room: "bulkhead", what: "the same", against: "failsafe-go", ours: "Bulkhead/in_and_out/hotpath,_Buffer_-1", theirs: "Bulkhead/in_and_out/failsafe-go", must: 0.05, aim: 0.02},
 	{room: "bulkhead", what: "refused", against: "http.Error", ours: "Bulkhead/refused/hotpath", theirs: "Bulkhead/refused/http.Error", must: 1.0, aim: 0.6},

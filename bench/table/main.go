@@ -1,9 +1,11 @@
-// Command table reads what go test -bench prints, of several runs in turn, and writes the table of
-// bench/README.md: each figure the ratio of the least times, beside what it has to be.
+// Command table runs the benchmarks of this module, several times in turn, and writes the table of
+// bench/README.md: each figure the ratio of the least times, beside what it has to be. With -runs 0 it
+// reads on stdin what go test -bench has printed.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,27 +13,74 @@ import (
 	"log"
 	"math"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 func main() {
 	log.SetFlags(0)
+	runs := flag.Int("runs", 3, "runs of all benchmarks; 0: read stdin")
+	benchtime := flag.Duration("benchtime", 300*time.Millisecond, "of each benchmark")
 	readme := flag.String("readme", "", "file whose table is replaced, between its markers; empty: print it")
 	flag.Parse()
-	least, machine, err := read(os.Stdin)
-	if err != nil {
+	if err := run(*runs, *benchtime, *readme); err != nil {
 		log.Fatal(err)
+	}
+}
+
+func run(runs int, benchtime time.Duration, readme string) error {
+	var printed io.Reader = os.Stdin
+	if runs > 0 {
+		all, err := runAll(runs, benchtime)
+		if err != nil {
+			return err
+		}
+		printed = all
+	}
+	least, machine, err := read(printed)
+	if err != nil {
+		return err
 	}
 	table := write(least, machine)
-	if *readme == "" {
-		fmt.Print(table)
-		return
+	if readme == "" {
+		_, err := fmt.Print(table)
+		return err
 	}
-	if err := replace(*readme, table); err != nil {
-		log.Fatal(err)
+	return replace(readme, table)
+}
+
+// runAll runs every benchmark in a process of its own, or one would pay for the heap and the goroutines that
+// another has left, and then all of them again.
+func runAll(runs int, benchtime time.Duration) (*bytes.Buffer, error) {
+	dir, err := os.MkdirTemp("", "hotpath-bench-")
+	if err != nil {
+		return nil, err
 	}
+	defer os.RemoveAll(dir)
+	binary := filepath.Join(dir, "bench.test")
+	if out, err := exec.Command("go", "test", "-c", "-o", binary, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("go test -c: %w\n%s", err, out)
+	}
+	names, err := exec.Command(binary, "-test.list", "^Benchmark").Output()
+	if err != nil {
+		return nil, err
+	}
+	all := new(bytes.Buffer)
+	for i := range runs {
+		fmt.Fprintf(os.Stderr, "== run %d of %d\n", i+1, runs)
+		for name := range strings.FieldsSeq(string(names)) {
+			one := exec.Command(binary, "-test.run", "^$", "-test.bench", "^"+name+"$", "-test.benchmem", "-test.benchtime", benchtime.String())
+			one.Stdout, one.Stderr = io.MultiWriter(all, os.Stderr), os.Stderr
+			if err := one.Run(); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return all, nil
 }
 
 // figures are the least of each unit of each benchmark. Interference only ever adds time.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -107,12 +108,18 @@ func TestFormsAreMadeOnce(t *testing.T) {
 func TestPartsRunTogether(t *testing.T) {
 	t.Parallel()
 	const parts = 10
-	var there sync.WaitGroup
-	there.Add(parts)
+	var there atomic.Int64
+	all := make(chan struct{})
 	h := must(batch.New(batch.Config{Path: "/batch"})).Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		there.Done()
-		there.Wait()
-		w.WriteHeader(http.StatusNoContent)
+		if there.Add(1) == parts {
+			close(all)
+		}
+		select {
+		case <-all:
+			w.WriteHeader(http.StatusNoContent)
+		case <-time.After(20 * time.Second):
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
 	}))
 	ids := strings.Fields("1 2 3 4 5 6 7 8 9 10")
 	r := httptest.NewRequest("POST", "/batch", strings.NewReader(homeRequest(ids, envelope).Body))

@@ -48,6 +48,24 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 	// Refusals are most frequent when a service is busiest: one allocation for the body, one for
 	// the lines of all fields.
 	body := Append(make([]byte, 0, usualSize), p)
+	Made{p.Status, body, strconv.Itoa(len(body))}.Write(w, r, p.RetryAfter)
+}
+
+// Made is a Problem whose body is made once, for those that always say the same.
+type Made struct {
+	status int
+	body   []byte
+	length string
+}
+
+// Make makes the body of p; its RetryAfter is that of each Write.
+func Make(p Problem) Made {
+	body := Append(nil, p)
+	return Made{p.Status, body, strconv.Itoa(len(body))}
+}
+
+// Write is Write of the Problem, with another RetryAfter.
+func (m Made) Write(w http.ResponseWriter, r *http.Request, retryAfter time.Duration) {
 	lines := make([]string, 4)
 	h := w.Header()
 	for name := range h { // one walk: most headers have none of them
@@ -61,14 +79,14 @@ func Write(w http.ResponseWriter, r *http.Request, p Problem) {
 		h[name] = lines[i : i+1 : i+1]
 	}
 	set(0, "Content-Type", "application/problem+json")
-	set(1, "Content-Length", strconv.Itoa(len(body)))
+	set(1, "Content-Length", m.length)
 	set(2, "Cache-Control", "no-store")
-	if p.RetryAfter > 0 {
-		set(3, "Retry-After", strconv.FormatInt(seconds(p.RetryAfter), 10))
+	if retryAfter > 0 {
+		set(3, "Retry-After", strconv.FormatInt(seconds(retryAfter), 10))
 	}
-	w.WriteHeader(p.Status)
+	w.WriteHeader(m.status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone or is not: a refusal has nobody else to tell
+		_, _ = w.Write(m.body) // the client is gone or is not: a refusal has nobody else to tell
 	}
 }
 

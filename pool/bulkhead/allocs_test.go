@@ -30,7 +30,7 @@ func TestAllocs(t *testing.T) {
 		{"in and out, nothing is kept: the writer, that sees a Flush", 1, func() { free.ServeHTTP(w, r) }},
 		{"in and out, no body: the writer, and the field Content-Length", 2, func() { clear(w.h); kept.ServeHTTP(w, r) }},
 		{"in and out, a body: also its copy, and a number of three digits", 4, func() { clear(w.h); spoken.ServeHTTP(w, r) }},
-		{"refused: the error, and three of problem.Write", 4, func() { clear(w.h); refused.ServeHTTP(w, r) }},
+		{"refused: the error, and the lines of the fields", 2, func() { clear(w.h); refused.ServeHTTP(w, r) }},
 		{"Acquire and release: the slot and the function", 2, func() {
 			if release, err := open.Acquire(ctx, bulkhead.Class{}); err == nil {
 				release()

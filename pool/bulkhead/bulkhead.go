@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/internal/flight"
+	"github.com/hotpath-go/hotpath/internal/problem"
 	"github.com/hotpath-go/hotpath/internal/rw"
 	"github.com/hotpath-go/hotpath/internal/stat"
 )
@@ -21,8 +22,9 @@ var ErrFull = errors.New("bulkhead: overloaded")
 // A Bulkhead bounds how many handlers run at a time. Make one with [New]; it is safe for
 // concurrent use. There is nothing to close: everything in it belongs to a caller's goroutine.
 type Bulkhead struct {
-	cfg  Config
-	seed maphash.Seed
+	cfg     Config
+	seed    maphash.Seed
+	refusal problem.Made
 
 	mu       sync.Mutex // never held while a handler runs
 	limiter             // the limit, and what it learns from
@@ -45,7 +47,8 @@ func New(cfg Config) (*Bulkhead, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Bulkhead{cfg: cfg, seed: maphash.MakeSeed()}
+	full := problem.Make(problem.Problem{Type: reduced, Status: http.StatusServiceUnavailable})
+	b := &Bulkhead{cfg: cfg, seed: maphash.MakeSeed(), refusal: full}
 	b.limiter.init(cfg)
 	return b, nil
 }

@@ -96,21 +96,6 @@ func TestL4_ASlowerServiceIsNotThrottled(t *testing.T) {
 	})
 }
 
-// A limit that is too high does not creep up for as long as the load lasts.
-func TestL2_TheLimitStaysWhereItIsUnderALastingLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const servers = 10
-		b := newBulkhead(t, bulkhead.Config{})
-		took := func(n int64) time.Duration { return 10 * time.Millisecond * time.Duration(max(n, servers)) / servers }
-		scripted(t, b, 40, 10*time.Second, took)
-		before := b.Stats().Limit
-		scripted(t, b, 40, time.Minute, took)
-		if after := b.Stats().Limit; after > before+4 || after < servers {
-			t.Errorf("it was %d and is %d", before, after)
-		}
-	})
-}
-
 // The clock is asked where the limit matters, and for one in sixteen elsewhere.
 func TestL1_TheClockIsSampled(t *testing.T) {
 	for _, c := range []struct {

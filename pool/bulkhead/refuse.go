@@ -4,8 +4,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"time"
-
-	"github.com/hotpath-go/hotpath/internal/problem"
 )
 
 // reduced is the registered type of RFC 9457's registry for a server that has too much to do.
@@ -28,15 +26,14 @@ func (b *Bulkhead) full() *refusal {
 
 // refuse answers 503: overload is the server's, a 429 would blame the client (RFC 6585 section 4).
 func (b *Bulkhead) refuse(w http.ResponseWriter, r *http.Request, err *refusal) {
-	p := problem.Problem{Type: reduced, Status: http.StatusServiceUnavailable, RetryAfter: err.after}
 	if b.cfg.OnRefused == nil {
-		problem.Write(w, r, p)
+		b.refusal.Write(w, r, err.after)
 		return
 	}
 	h := &headerOnly{ResponseWriter: w}
 	head := r.Clone(r.Context())
 	head.Method = http.MethodHead
-	problem.Write(h, head, p)
+	b.refusal.Write(h, head, err.after)
 	delete(w.Header(), "Content-Length")
 	delete(w.Header(), "Content-Type")
 	b.cfg.OnRefused(&settled{ResponseWriter: w, status: h.status}, r, err)
