@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,81 +167,6 @@ func TestWhatCannotBeReadIsLoaded(t *testing.T) {
 }
 
 func nil2(*rediscache.Config[string]) {}
-
-// A load that takes longer than the lease keeps it; a process that is gone loses it.
-func TestLease(t *testing.T) {
-	s := startServer(t)
-	var loads atomic.Int64
-	gate := make(chan struct{})
-	load := func(context.Context, string) (string, error) {
-		if loads.Add(1) == 1 {
-			<-gate
-		}
-		return "v", nil
-	}
-	short := func(tc *rediscache.Config[string], _ *cache.Config[string, string]) {
-		tc.Lease = 300 * time.Millisecond
-		tc.MaxStaleness = time.Minute
-	}
-	a, b := newNode(t, s.addr(), load, short), newNode(t, s.addr(), load, short)
-	var wg sync.WaitGroup
-	wg.Go(func() { a.must(t, "k", "v") })
-	eventually(t, "a loads", func() bool { return loads.Load() == 1 })
-	wg.Go(func() { b.must(t, "k", "v") })
-	eventually(t, "b has been woken by five renewals", func() bool { return b.tier.Stats().Waits > 5 })
-	close(gate)
-	wg.Wait()
-	if loads.Load() != 1 {
-		t.Errorf("%d loads", loads.Load())
-	}
-	// Somebody who died with the lease.
-	s.do("SET", "{test}l::dead", "nobody", "PX", "300")
-	b.must(t, "dead", "v")
-	s.do("SET", "{test}l::gone", "nobody", "PX", "100000")
-	wg.Go(func() { b.must(t, "gone", "v") })
-	eventually(t, "b waits", func() bool { return b.tier.Stats().Leases == 1 && b.Stats().Misses >= 2 })
-	s.do("DEL", "{test}l::gone")
-	wg.Wait()
-}
-
-// When the source is down those who wait do not try it one after the other.
-func TestAFailedLoadMakesNoQueue(t *testing.T) {
-	s := startServer(t)
-	down := errors.New("down")
-	var under, most atomic.Int64
-	gate := make(chan struct{})
-	load := func(context.Context, string) (string, error) {
-		n := under.Add(1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-		}
-		defer under.Add(-1)
-		<-gate
-		return "", down
-	}
-	var nodes []*node
-	for range 4 {
-		nodes = append(nodes, newNode(t, s.addr(), load))
-	}
-	var wg sync.WaitGroup
-	for _, n := range nodes {
-		wg.Go(func() {
-			if _, err := n.Get(t.Context(), "k"); err != down {
-				t.Errorf("%v", err)
-			}
-		})
-	}
-	eventually(t, "one loads, three wait", func() bool {
-		waits := uint64(0)
-		for _, n := range nodes {
-			waits += n.tier.Stats().Waits
-		}
-		return under.Load() == 1 && waits == 3
-	})
-	gate <- struct{}{}
-	eventually(t, "all others load", func() bool { return under.Load() == 3 })
-	close(gate)
-	wg.Wait()
-}
 
 func TestClose(t *testing.T) {
 	s := startServer(t)

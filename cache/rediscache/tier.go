@@ -2,11 +2,13 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hotpath-go/hotpath/cache"
 )
@@ -19,11 +21,11 @@ type Tier[K comparable, V any] struct {
 	sums     map[script]string
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
-	up      atomic.Bool // trips are made
-	trusted atomic.Bool // the cache may have what it believes to hear the changes of
-	away    atomic.Bool // what is logged
-	trips   chan struct{}
-	kick    chan struct{}
+	up       atomic.Bool         // trips are made
+	trusted  atomic.Bool         // the cache may have what it believes to hear the changes of
+	away     atomic.Bool         // what is logged
+	underWay *semaphore.Weighted // commands
+	kick     chan struct{}
 
 	drop     atomic.Pointer[func(keys []K, tags []string, all bool)]
 	watched  atomic.Bool // by more than one Cache
@@ -40,6 +42,8 @@ type Tier[K comparable, V any] struct {
 	closing sync.Once
 }
 
+var errShared = errors.New("rediscache: two caches have the same Tier")
+
 var _ cache.Remote[string, []byte] = (*Tier[string, []byte])(nil)
 
 // New returns a Tier and connects it. Its error joins everything that is wrong with cfg; that
@@ -54,7 +58,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 		base:     "{" + cfg.Prefix + "}",
 		patience: cfg.MaxStaleness / 3,
 		sums:     sums(),
-		trips:    make(chan struct{}, maxTrips),
+		underWay: semaphore.NewWeighted(maxUnderWay),
 		kick:     make(chan struct{}, 1),
 		first:    make(chan struct{}),
 		closed:   make(chan struct{}),
