@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,10 @@ import (
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 )
 
-const childEnv = "REDISCACHE_TEST_CHILD" // the address of its Redis
+const (
+	childEnv  = "REDISCACHE_TEST_CHILD" // the address of its Redis
+	childsAge = "REDISCACHE_TEST_STALENESS"
+)
 
 func TestMain(m *testing.M) {
 	if addr := os.Getenv(childEnv); addr != "" {
@@ -36,8 +40,12 @@ func TestMain(m *testing.M) {
 
 // child is another process: it does what it reads, line by line.
 func child(addr string) error {
+	age, err := time.ParseDuration(os.Getenv(childsAge))
+	if err != nil {
+		return err
+	}
 	tier, err := rediscache.New[string](rediscache.Config[string]{
-		Client: rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, Prefix: "test", MaxStaleness: time.Minute,
+		Client: rueidis.ClientOption{InitAddress: []string{addr}, ForceSingleClient: true}, Prefix: "test", MaxStaleness: age,
 	})
 	if err != nil {
 		return err
@@ -98,18 +106,18 @@ func getAll(c *cache.Cache[string, string], n int) error {
 	return nil
 }
 
-// Two processes: 1,000 cold keys, asked for by both at once, are loaded once; a Delete here is one
-// there.
-func TestTwoProcesses(t *testing.T) {
-	s := startServer(t)
-	var loads atomic.Int64
-	parent := newNode(t, s.addr(), func(_ context.Context, key string) (string, error) {
-		loads.Add(1)
-		time.Sleep(time.Millisecond)
-		return "parent's " + key, nil
-	})
+// A childProcess is one that child runs in.
+type childProcess struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	in    io.WriteCloser
+	lines *bufio.Reader
+}
+
+func startChild(t *testing.T, addr string, maxStaleness time.Duration) *childProcess {
+	t.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+s.addr())
+	cmd.Env = append(os.Environ(), childEnv+"="+addr, childsAge+"="+maxStaleness.String())
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -122,17 +130,42 @@ func TestTwoProcesses(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewReader(out)
-	hear := func() string {
-		t.Helper()
-		line, err := lines.ReadString('\n')
-		if err != nil {
-			t.Fatal(err)
-		}
-		return strings.TrimSpace(line)
+	c := &childProcess{t, cmd, in, bufio.NewReader(out)}
+	c.hear() // it is ready
+	return c
+}
+
+func (c *childProcess) say(line string) { _, _ = io.WriteString(c.in, line+"\n") }
+
+func (c *childProcess) hear() string {
+	c.t.Helper()
+	line, err := c.lines.ReadString('\n')
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	say := func(line string) { _, _ = io.WriteString(in, line+"\n") }
-	hear()
+	return strings.TrimSpace(line)
+}
+
+func (c *childProcess) end() {
+	c.t.Helper()
+	c.in.Close()
+	if err := c.cmd.Wait(); err != nil {
+		c.t.Errorf("the child: %v", err)
+	}
+}
+
+// Two processes: 1,000 cold keys, asked for by both at once, are loaded once; a Delete here is one
+// there.
+func TestTwoProcesses(t *testing.T) {
+	s := startServer(t)
+	var loads atomic.Int64
+	parent := newNode(t, s.addr(), func(_ context.Context, key string) (string, error) {
+		loads.Add(1)
+		time.Sleep(time.Millisecond)
+		return "parent's " + key, nil
+	})
+	c := startChild(t, s.addr(), time.Minute)
+	say, hear := c.say, c.hear
 	const n = 1000
 	say("all " + strconv.Itoa(n))
 	if err := getAll(parent.Cache, n); err != nil {
@@ -152,8 +185,36 @@ func TestTwoProcesses(t *testing.T) {
 	say("get 7")
 	hear()
 	eventually(t, "the parent has the child's", func() bool { v, _ := parent.Get(t.Context(), "7"); return v == "child's 7" })
-	in.Close()
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the child: %v", err)
+	c.end()
+}
+
+// A process that stood still, as in a virtual machine that is moved, has heard nothing meanwhile: it
+// drops what it has at once, and does not wait for a ping to find that out.
+func TestMaxStaleness_OfAProcessThatStoodStill(t *testing.T) {
+	t.Parallel()
+	const age = 3 * time.Second // a ping is waited for for one
+	s := startServer(t)
+	p := startProxy(t, s.addr())
+	a := newNode(t, s.addr(), func(context.Context, string) (string, error) { return "old", nil })
+	a.must(t, "k", "old")
+	c := startChild(t, p.addr(), age)
+	get := func() string { c.say("get k"); return c.hear() }
+	if got := get(); got != "old <nil>" {
+		t.Fatal(got)
 	}
+	if err := c.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	p.stall() // and its connection is dead when it goes on
+	a.Set("k", "new")
+	time.Sleep(age + 200*time.Millisecond)
+	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if got := get(); got != "child's k <nil>" {
+		t.Errorf("%v after the change: %q", age, got)
+	}
+	p.resume()
+	c.end()
 }
