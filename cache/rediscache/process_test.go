@@ -211,6 +211,7 @@ func TestMaxStaleness_OfAProcessThatStoodStill(t *testing.T) {
 	if err := c.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
+	get() // at this moment it may not know yet
 	time.Sleep(300 * time.Millisecond)
 	if got := get(); got != "child's k <nil>" {
 		t.Errorf("%v after the change: %q", age, got)
