@@ -16,7 +16,8 @@ type Remote[K comparable, V any] interface {
 	// all, unless its TTL is 0, or a Put or a Drop of the key or of one of its tags came after the
 	// lease was taken: then it is returned with TTL 0, and is not kept here either.
 	//
-	// The error is the tier's own: the cache then loads by itself what load did not get.
+	// The error is the tier's own: the cache then loads by itself what load did not get. If it comes
+	// with values for all keys these hold, but what load got may not be known to others.
 	Fetch(ctx context.Context, keys []K, maxAge time.Duration, load func(ctx context.Context, keys []K) ([]Shared[V], error)) ([]Shared[V], error)
 
 	// Put shares a value. A load that is under way anywhere is not stored over it.
@@ -48,8 +49,26 @@ const anyAge = forever
 // fetch gets keys by way of the Remote. What this process loads meanwhile is made into entries
 // by the loads themselves, so errors stay what they are.
 func (c *Cache[K, V]) fetch(ctx context.Context, keys []K) map[K]loadedKey[K, V] {
-	born := c.tags.Now()
 	results := make(map[K]loadedKey[K, V], len(keys))
+	cold := make([]K, 0, len(keys))
+	var replaced []K // these must be newer than what they replace, and only these
+	for _, key := range keys {
+		if c.maxAge([]K{key}) == anyAge {
+			cold = append(cold, key)
+		} else {
+			replaced = append(replaced, key)
+		}
+	}
+	for _, some := range [...][]K{cold, replaced} {
+		if len(some) > 0 {
+			c.fetchInto(ctx, some, results)
+		}
+	}
+	return results
+}
+
+func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loadedKey[K, V]) {
+	born := c.tags.Now()
 	load := func(ctx context.Context, keys []K) ([]Shared[V], error) {
 		shared := make([]Shared[V], 0, len(keys))
 		for i, r := range c.loadKeys(ctx, keys) {
@@ -61,20 +80,29 @@ func (c *Cache[K, V]) fetch(ctx context.Context, keys []K) map[K]loadedKey[K, V]
 	todo, maxAge := keys, c.maxAge(keys)
 	for len(todo) > 0 {
 		shared, err := c.tier.remote.Fetch(ctx, todo, maxAge, load)
-		if err == nil && len(shared) != len(todo) {
-			err = errShort
-		}
-		if err != nil {
+		if len(shared) != len(todo) {
+			if err == nil {
+				err = errShort
+			}
 			c.withoutRemote(ctx, todo, results, err)
 			break
 		}
-		c.tier.delivers(c)
+		if err != nil {
+			c.remoteFailed(err)
+		} else {
+			c.tier.delivers(c)
+		}
 		var again []K
 		for i, key := range todo {
 			s := shared[i]
 			if r, loaded := results[key]; loaded {
-				if s.TTL == 0 && r.e != nil {
+				switch {
+				case r.e == nil:
+				case s.TTL == 0:
 					r.e.weight = 0 // something newer came, from wherever
+				case err != nil:
+					began, _ := r.e.began()
+					c.keepAlone(r.e, began)
 				}
 				continue
 			}
@@ -88,7 +116,6 @@ func (c *Cache[K, V]) fetch(ctx context.Context, keys []K) map[K]loadedKey[K, V]
 		}
 		todo = again
 	}
-	return results
 }
 
 // withoutRemote loads what a Fetch that failed has left, and keeps nothing for longer than the

@@ -41,6 +41,11 @@ type Config[V any] struct {
 	Encode func(v V) ([]byte, error)
 	Decode func(text []byte) (V, error)
 
+	// MaxValueBytes bounds the encoding of a value: a larger one would keep the connection busy, and
+	// what must be heard on it would come late. Each process loads it for itself then, and keeps it
+	// for MaxStaleness. 0: 4 MiB.
+	MaxValueBytes int
+
 	// Logger is told when Redis goes away and comes back. nil: slog.Default().
 	Logger *slog.Logger
 }
@@ -50,6 +55,7 @@ const (
 	minMaxStaleness     = 30 * time.Millisecond
 	defaultLease        = 10 * time.Second
 	minLease            = 100 * time.Millisecond
+	defaultValueBytes   = 4 << 20
 )
 
 func (cfg Config[V]) withDefaults() (Config[V], error) {
@@ -88,6 +94,9 @@ func (cfg Config[V]) withDefaults() (Config[V], error) {
 	if cfg.Lease != 0 && cfg.Lease < minLease {
 		bad("Lease is %v: must be at least 100ms (0 means 10s)", cfg.Lease)
 	}
+	if cfg.MaxValueBytes < 0 {
+		bad("MaxValueBytes is %d: must not be negative (0 means 4 MiB)", cfg.MaxValueBytes)
+	}
 	if (cfg.Encode == nil) != (cfg.Decode == nil) {
 		bad("one of Encode and Decode is set: must be both or none")
 	}
@@ -99,6 +108,9 @@ func (cfg Config[V]) withDefaults() (Config[V], error) {
 	}
 	if cfg.Lease == 0 {
 		cfg.Lease = defaultLease
+	}
+	if cfg.MaxValueBytes == 0 {
+		cfg.MaxValueBytes = defaultValueBytes
 	}
 	if cfg.Encode == nil {
 		cfg.Encode, cfg.Decode = encode[V], decode[V]

@@ -3,10 +3,10 @@ package rediscache
 import (
 	"context"
 	"crypto/rand"
-	"encoding/binary"
 	"errors"
-	"fmt"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -14,23 +14,14 @@ import (
 	"github.com/hotpath-go/hotpath/cache"
 )
 
-var errShared = errors.New("rediscache: two caches have the same Tier")
-
-// What a value is of besides its bytes: written once, read as it is.
-const headerSize = 1 + 3*8
-
-func header[V any](s cache.Shared[V]) []byte {
-	h := make([]byte, 0, headerSize)
-	if s.Missing {
-		h = append(h, 1)
-	} else {
-		h = append(h, 0)
-	}
-	for _, d := range []time.Duration{s.TTL, s.Linger, s.Cost} {
-		h = binary.BigEndian.AppendUint64(h, uint64(d))
-	}
-	return h
-}
+// A Fetch does not wait for ever. It has seen enough of others and loads for itself when so many
+// of them have had the lease, which they lose to writers of the key, or when the loads of so many have
+// failed: with a source that is down, or values that must not be stored, that would go on, one
+// after the other.
+const (
+	maxHolders = 4
+	maxFailed  = 2
+)
 
 type loader[K comparable, V any] = func(ctx context.Context, keys []K) ([]cache.Shared[V], error)
 
@@ -39,169 +30,204 @@ type wish[K comparable] struct {
 	key     K
 	text    string
 	at      int           // among the keys of the Fetch
-	oldest  time.Duration // how long ago the load of the shared value may have begun
-	known   bool          // the cache has something of the key
+	oldest  time.Duration // how long before the Fetch the load of the shared value may have begun
+	garbled bool          // what is shared cannot be read
 	token   string        // of our lease
-	born    string        // when we took it
+	born    string        // when we took it, or when the value was
 	holder  string        // who has the lease, as far as we know
+	holders int           // how many had it while we waited
+	failed  int           // how many of their loads have failed
 	left    time.Duration // of that lease
-	ticket  ticket
-	unlucky bool // the lease we waited for has ended without a value
+	woken   <-chan struct{}
+	lost    *atomic.Bool // whether our lease has been taken away; nil: we have none
 }
 
-// Fetch is for the Cache that has the Tier.
-func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, load loader[K, V]) ([]cache.Shared[V], error) {
+// Fetch is for the Cache that has the Tier. It returns what it finds however old the news of it
+// are: the cache hears of every change, also of what is on its way, and does not keep that.
+func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, load func(ctx context.Context, keys []K) ([]cache.Shared[V], error)) ([]cache.Shared[V], error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	values := make([]cache.Shared[V], len(keys))
+	f := fetch[K, V]{t, time.Now(), load, make([]cache.Shared[V], len(keys))}
 	wishes := make([]*wish[K], len(keys))
 	for i, key := range keys {
 		text, err := keyText(key)
 		if err != nil {
 			return nil, err
 		}
-		wishes[i] = &wish[K]{key: key, text: text, at: i, oldest: maxAge, known: maxAge != anyAge, token: rand.Text()}
+		wishes[i] = &wish[K]{key: key, text: text, at: i, oldest: maxAge, token: rand.Text()}
 	}
 	var failed error
 	for len(wishes) > 0 {
-		left, err := t.round(ctx, wishes, values, load)
-		if unencodable := (*codecError)(nil); errors.As(err, &unencodable) {
+		left, err := f.round(ctx, wishes)
+		if unshareable := (*valueError)(nil); errors.As(err, &unshareable) {
 			failed = err // the rest goes on
 		} else if err != nil {
 			return nil, err
 		}
 		wishes = left
 	}
-	return values, failed
+	return f.values, failed
+}
+
+// A fetch is one call of Fetch.
+type fetch[K comparable, V any] struct {
+	*Tier[K, V]
+	began  time.Time
+	load   loader[K, V]
+	values []cache.Shared[V]
+}
+
+// answers is what Redis said of wishes. For those leased and held we have entered as waiters.
+type answers[K comparable] struct {
+	leased []*wish[K] // to us
+	held   []*wish[K] // by others
+	alone  []*wish[K] // the load that we waited for has failed, or may never come
+	again  []*wish[K]
 }
 
 // round asks for wishes, loads those that nobody else loads, and waits until the others have a
 // chance; it returns these.
-func (t *Tier[K, V]) round(ctx context.Context, wishes []*wish[K], values []cache.Shared[V], load loader[K, V]) (left []*wish[K], err error) {
-	leased, held, left, err := t.ask(ctx, wishes, values)
+func (f *fetch[K, V]) round(ctx context.Context, wishes []*wish[K]) (left []*wish[K], err error) {
+	a, err := f.ask(ctx, wishes)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { // also if load panics
-		for _, w := range held {
-			t.waiters.leave(w.text, w.ticket, false)
-		}
-	}()
-	var alone, wait []*wish[K]
-	for _, w := range held {
-		if w.unlucky {
-			alone = append(alone, w)
-		} else {
-			wait = append(wait, w)
-		}
+	defer f.leave(a.held) // also if load panics
+	again, err := f.lead(ctx, a.leased)
+	left = slices.Concat(a.again, again, a.held)
+	if err != nil {
+		return left, err
 	}
-	if err := t.loadLeased(ctx, leased, values, load); err != nil {
-		return append(left, held...), err
+	if err := f.loadInto(ctx, a.alone); err != nil {
+		return nil, err
 	}
-	if len(alone) > 0 {
-		// Whoever had the lease has failed, and somebody else has it now. When a source is down
-		// that would go on, one after the other.
-		if err := t.loadAlone(ctx, alone, values, load); err != nil {
-			return nil, err
-		}
-	}
-	for _, w := range wait {
+	for _, w := range a.held {
 		if err := w.await(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return append(left, wait...), nil
+	return left, nil
 }
 
-// ask makes one trip for all: what is there is put into values, what is not we have the lease of, or
-// somebody else has; again is to be asked for once more. Those held by others are still entered as
-// waiters.
-func (t *Tier[K, V]) ask(ctx context.Context, wishes []*wish[K], values []cache.Shared[V]) (leased, held, again []*wish[K], err error) {
-	calls := make([]call, len(wishes))
-	lease := strconv.FormatInt(t.cfg.Lease.Milliseconds(), 10)
-	for i, w := range wishes {
-		oldest := "-1"
-		if w.oldest != anyAge {
-			oldest = strconv.FormatInt(w.oldest.Microseconds(), 10)
-		}
-		calls[i] = call{getScript, []string{t.valueKey(w.text), t.leaseKey(w.text), t.base + "s", t.base + "t:"}, []string{t.base + "t:", w.token, lease, oldest}}
-		w.ticket = t.waiters.enter(w.text, w.known)
+func (f *fetch[K, V]) leave(wishes []*wish[K]) {
+	for _, w := range wishes {
+		f.waiters.leave(w.text, w.lost)
+		w.lost = nil
 	}
-	replies, err := t.trip(ctx, calls...)
+}
+
+// ask makes one trip for all. What is there is put into values.
+func (f *fetch[K, V]) ask(ctx context.Context, wishes []*wish[K]) (a answers[K], err error) {
+	calls := make([]call, len(wishes))
+	for i, w := range wishes {
+		calls[i] = f.question(w)
+		w.woken = f.waiters.enter(w.text)
+	}
+	replies, err := f.trip(ctx, calls...)
 	if err != nil {
-		for _, w := range wishes {
-			t.waiters.leave(w.text, w.ticket, false)
-		}
-		return nil, nil, nil, err
+		f.leave(wishes)
+		f.owe(wishes) // Redis may have given us leases, and we have not heard of it
+		return a, err
 	}
 	var tagged []*wish[K]
 	for i, w := range wishes {
-		reply, err := replies[i].ToArray()
-		if err != nil || len(reply) < 2 { // not what our script says
-			reply = make([]rueidis.RedisMessage, 2)
+		kind, reply := "", []rueidis.RedisMessage(nil)
+		if reply, err = replies[i].ToArray(); err == nil && len(reply) > 0 {
+			kind, _ = reply[0].ToString()
 		}
-		kind, _ := reply[0].ToString()
 		switch {
+		case kind == "held" && len(reply) == 3:
+			if !w.holds(reply) {
+				a.alone = append(a.alone, w)
+				break
+			}
+			f.counters.waits.Add(1)
+			a.held = append(a.held, w)
+			continue
 		case kind == "value" && len(reply) == 6:
-			values[w.at], err = t.shared(reply)
+			s, err := f.shared(reply)
 			switch {
 			case err != nil: // as if it were not there
-				t.counters.unreadable.Add(1)
-				w.oldest = 0
-				again = append(again, w)
-				t.waiters.leave(w.text, w.ticket, false)
-			case len(values[w.at].Tags) > 0:
+				f.unreadable(err)
+				w.garbled = true
+				a.again = append(a.again, w)
+			case len(s.Tags) > 0:
 				w.born, _ = reply[5].ToString()
 				tagged = append(tagged, w)
-			case t.waiters.leave(w.text, w.ticket, true):
-				t.counters.hits.Add(1)
-			default: // changed while it was on its way
-				again = append(again, w)
+			default:
+				f.counters.hits.Add(1)
 			}
-		case kind == "held" && len(reply) == 3:
-			holder, _ := reply[1].ToString()
-			ms, _ := reply[2].AsInt64()
-			w.unlucky = w.holder != "" && w.holder != holder
-			w.holder, w.left = holder, time.Duration(max(ms, 1))*time.Millisecond
-			held = append(held, w)
-			t.counters.waits.Add(1)
-		default: // "lease"
+			f.values[w.at] = s
+		case kind == "lease" && len(reply) == 2:
 			w.born, _ = reply[1].ToString()
-			leased = append(leased, w)
-			t.waiters.leave(w.text, w.ticket, false)
-			t.counters.leases.Add(1)
+			f.counters.leases.Add(1)
+			a.leased = append(a.leased, w)
+			continue
+		case kind == "failed" && w.tryAgain():
+			a.again = append(a.again, w)
+		default: // or not what our script says
+			a.alone = append(a.alone, w)
 		}
+		f.waiters.leave(w.text, nil)
 	}
-	purged, err := t.checkTags(ctx, tagged, values)
+	purged, err := f.checkTags(ctx, tagged)
 	if err != nil {
-		t.giveBack(leased)
-		for _, w := range held {
-			t.waiters.leave(w.text, w.ticket, false)
-		}
-		return nil, nil, nil, err
+		f.giveBack(a.leased, gaveUp)
+		f.leave(a.leased)
+		f.leave(a.held)
+		return answers[K]{}, err
 	}
-	return leased, held, append(again, purged...), nil
+	a.again = append(a.again, purged...)
+	return a, nil
+}
+
+// question is the call that asks for w.
+func (f *fetch[K, V]) question(w *wish[K]) call {
+	oldest := "-1" // any
+	switch {
+	case w.garbled:
+		oldest = "0" // none
+	case w.oldest != anyAge: // before the Fetch: what we have waited for is newer
+		oldest = strconv.FormatInt(max((w.oldest+time.Since(f.began)).Microseconds(), 1), 10)
+	}
+	keys := []string{f.valueKey(w.text), f.leaseKey(w.text), f.base + "s", f.base + "t:"}
+	return call{getScript, keys, []string{f.base + "t:", w.token, f.leaseTime(), oldest, w.holder}}
+}
+
+// holds notes who has the lease that w wants. false: too many had it.
+func (w *wish[K]) holds(reply []rueidis.RedisMessage) bool {
+	holder, _ := reply[1].ToString()
+	ms, _ := reply[2].AsInt64()
+	if w.holder != holder {
+		w.holders++
+	}
+	w.holder, w.left = holder, time.Duration(ms)*time.Millisecond
+	return w.holders <= maxHolders
+}
+
+// tryAgain: the load that w waited for has failed. One of those who did may have better luck.
+func (w *wish[K]) tryAgain() bool {
+	w.holder = ""
+	w.failed++
+	return w.failed < maxFailed
 }
 
 // checkTags has this connection told of the tags of values, and returns those that were purged
 // since they were read.
-func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []cache.Shared[V]) (purged []*wish[K], err error) {
+func (f *fetch[K, V]) checkTags(ctx context.Context, wishes []*wish[K]) (purged []*wish[K], err error) {
 	if len(wishes) == 0 {
 		return nil, nil
 	}
 	calls := make([]call, len(wishes))
 	for i, w := range wishes {
 		calls[i] = call{script: tagsScript}
-		for _, tag := range values[w.at].Tags {
-			calls[i].keys = append(calls[i].keys, t.base+"t:"+tag)
+		for _, tag := range f.values[w.at].Tags {
+			calls[i].keys = append(calls[i].keys, f.base+"t:"+tag)
 		}
 	}
-	replies, err := t.trip(ctx, calls...)
+	replies, err := f.trip(ctx, calls...)
 	if err != nil {
-		for _, w := range wishes {
-			t.waiters.leave(w.text, w.ticket, false)
-		}
 		return nil, err
 	}
 	for i, w := range wishes {
@@ -209,13 +235,13 @@ func (t *Tier[K, V]) checkTags(ctx context.Context, wishes []*wish[K], values []
 		born, err := strconv.ParseInt(w.born, 10, 64)
 		good := err == nil && len(numbers) == len(calls[i].keys)
 		for _, m := range numbers {
-			text, err := m.ToString()
-			n, notNumber := strconv.ParseInt(text, 10, 64)
-			good = good && err == nil && notNumber == nil && n <= born
+			text, _ := m.ToString()
+			n, err := strconv.ParseInt(text, 10, 64)
+			good = good && err == nil && n <= born
 		}
 		w.born = ""
-		if t.waiters.leave(w.text, w.ticket, good) && good {
-			t.counters.hits.Add(1)
+		if good {
+			f.counters.hits.Add(1)
 		} else {
 			purged = append(purged, w)
 		}
@@ -228,7 +254,7 @@ func (w *wish[K]) await(ctx context.Context) error {
 	over := time.NewTimer(w.left + time.Millisecond)
 	defer over.Stop()
 	select {
-	case <-w.ticket.woken:
+	case <-w.woken:
 		return nil
 	case <-over.C:
 		return nil
@@ -236,187 +262,3 @@ func (w *wish[K]) await(ctx context.Context) error {
 		return ctx.Err()
 	}
 }
-
-// loadLeased loads what we have the lease of, and shares it.
-func (t *Tier[K, V]) loadLeased(ctx context.Context, wishes []*wish[K], values []cache.Shared[V], load loader[K, V]) error {
-	if len(wishes) == 0 {
-		return nil
-	}
-	shared := false
-	stop := t.renew(wishes)
-	defer func() { // also if load panics
-		stop()
-		if !shared {
-			t.giveBack(wishes)
-		}
-	}()
-	if err := t.loadAlone(ctx, wishes, values, load); err != nil {
-		return err
-	}
-	if ctx.Err() != nil {
-		return ctx.Err() // nobody wants it any more, or it came too late
-	}
-	var calls []call
-	var filled, failed []*wish[K]
-	var problem error
-	for _, w := range wishes {
-		if values[w.at].TTL == 0 {
-			failed = append(failed, w)
-			continue
-		}
-		c, err := t.fill(w.text, w.token, w.born, values[w.at])
-		if err != nil {
-			values[w.at].TTL = 0
-			failed, problem = append(failed, w), err
-			continue
-		}
-		calls, filled = append(calls, c), append(filled, w)
-	}
-	shared = true
-	stop()
-	t.giveBack(failed)
-	if len(calls) == 0 {
-		return problem
-	}
-	for _, w := range filled {
-		w.ticket = t.waiters.enter(w.text, true)
-	}
-	replies, err := t.trip(context.WithoutCancel(ctx), calls...)
-	for i, w := range filled {
-		stored := int64(0)
-		if err == nil {
-			stored, _ = replies[i].AsInt64()
-		}
-		if stored == 0 && err == nil {
-			t.counters.lost.Add(1)
-			values[w.at].TTL = 0
-		}
-		t.waiters.leave(w.text, w.ticket, true)
-		t.waiters.wake(w.text) // our own doings are not told us
-	}
-	if err != nil {
-		return err
-	}
-	return problem
-}
-
-// loadAlone loads, and shares nothing.
-func (t *Tier[K, V]) loadAlone(ctx context.Context, wishes []*wish[K], values []cache.Shared[V], load loader[K, V]) error {
-	keys := make([]K, len(wishes))
-	for i, w := range wishes {
-		keys[i] = w.key
-	}
-	loaded, err := load(ctx, keys)
-	if err != nil {
-		return err
-	}
-	if len(loaded) != len(keys) {
-		return fmt.Errorf("rediscache: load returned %d values for %d keys", len(loaded), len(keys))
-	}
-	for i, w := range wishes {
-		values[w.at] = loaded[i]
-		if w.born == "" {
-			values[w.at].TTL = 0
-		}
-	}
-	return nil
-}
-
-// renew keeps leases as long as their load goes on.
-func (t *Tier[K, V]) renew(wishes []*wish[K]) (stop func()) {
-	calls := make([]call, len(wishes))
-	for i, w := range wishes {
-		calls[i] = call{leaseScript, []string{t.leaseKey(w.text)}, []string{w.token, strconv.FormatInt(t.cfg.Lease.Milliseconds(), 10)}}
-	}
-	ended := make(chan struct{})
-	var timer *time.Timer
-	ready := make(chan struct{})
-	timer = time.AfterFunc(t.cfg.Lease/3, func() {
-		<-ready
-		select {
-		case <-ended:
-		case <-t.closed:
-		default:
-			_, _ = t.trip(context.Background(), calls...) // lost: then the fill will find that
-			timer.Reset(t.cfg.Lease / 3)                  // and finds ended, if it has meanwhile
-		}
-	})
-	close(ready)
-	once := false
-	return func() {
-		if !once {
-			once = true
-			close(ended)
-			timer.Stop()
-		}
-	}
-}
-
-// giveBack ends leases without a value.
-func (t *Tier[K, V]) giveBack(wishes []*wish[K]) {
-	if len(wishes) == 0 {
-		return
-	}
-	calls := make([]call, len(wishes))
-	for i, w := range wishes {
-		calls[i] = call{leaseScript, []string{t.leaseKey(w.text)}, []string{w.token, "0"}}
-	}
-	_, _ = t.trip(context.Background(), calls...) // or it ends by itself
-	for _, w := range wishes {
-		t.waiters.wake(w.text)
-	}
-}
-
-// codecError is a value that cannot be shared for what it is.
-type codecError struct{ error }
-
-func (e *codecError) Unwrap() error { return e.error }
-
-// fill is the call that stores s; token "": of a Put.
-func (t *Tier[K, V]) fill(text, token, born string, s cache.Shared[V]) (call, error) {
-	var body []byte
-	if !s.Missing {
-		var err error
-		if body, err = t.cfg.Encode(s.Value); err != nil {
-			return call{}, &codecError{fmt.Errorf("rediscache: Encode: %w", err)}
-		}
-	}
-	fresh, keep := "-1", "-1"
-	if s.TTL >= 0 {
-		fresh = strconv.FormatInt(max(s.TTL.Microseconds(), 1), 10)
-		keep = strconv.FormatInt((s.TTL + s.Linger + time.Millisecond - 1).Milliseconds(), 10)
-	}
-	keys := []string{t.valueKey(text), t.leaseKey(text), t.base + "s", t.base + "t:"}
-	args := []string{t.base + "t:", token, born, fresh, keep, rueidis.BinaryString(header(s)), rueidis.BinaryString(body), ""}
-	for _, tag := range s.Tags {
-		if tag != "" {
-			keys, args = append(keys, t.base+"t:"+tag), append(args, tag)
-		}
-	}
-	return call{setScript, keys, args}, nil
-}
-
-// shared reads what getScript returned.
-func (t *Tier[K, V]) shared(reply []rueidis.RedisMessage) (s cache.Shared[V], err error) {
-	age, _ := reply[1].AsInt64()
-	h, _ := reply[2].ToString()
-	body, _ := reply[3].AsBytes()
-	tags, _ := reply[4].AsStrSlice()
-	if len(h) != headerSize {
-		return s, errors.New("rediscache: a header of another length")
-	}
-	number := func(i int) time.Duration {
-		return time.Duration(binary.BigEndian.Uint64([]byte(h[1+8*i:])))
-	}
-	s = cache.Shared[V]{Missing: h[0] == 1, Age: time.Duration(age) * time.Microsecond, TTL: number(0), Linger: number(1), Cost: number(2)}
-	if len(tags) > 1 {
-		s.Tags = tags[1:] // the first is that of everything
-	}
-	if !s.Missing {
-		s.Value, err = t.cfg.Decode(body)
-	}
-	return s, err
-}
-
-func (t *Tier[K, V]) valueKey(text string) string { return t.base + "v:" + t.cfg.Version + ":" + text }
-func (t *Tier[K, V]) leaseKey(text string) string { return t.base + "l:" + t.cfg.Version + ":" + text }

@@ -197,8 +197,8 @@ func TestOneLoadAcrossNodes(t *testing.T) {
 		t.Errorf("%d loads of 1,000 keys", loads.Load())
 	}
 	for i, n := range nodes {
-		if st := n.Stats(); st.Detached != 0 || st.RemoteErrors != 0 {
-			t.Errorf("node %d: %d flights detached by the fills they waited for, %d errors; %+v", i, st.Detached, st.RemoteErrors, n.tier.Stats())
+		if st := n.Stats(); st.RemoteErrors != 0 {
+			t.Errorf("node %d: %d errors; %+v", i, st.RemoteErrors, n.tier.Stats())
 		}
 	}
 }

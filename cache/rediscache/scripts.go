@@ -1,14 +1,9 @@
 package rediscache
 
-import (
-	"crypto/sha1"
-	"encoding/hex"
-)
-
 // What stands in Redis, behind "{Prefix}":
 //
 //	v:VERSION:KEY  a hash: the value with its times and its tags
-//	l:VERSION:KEY  the token of who is loading it
+//	l:VERSION:KEY  the token of who is loading it; behind a "!": of a load that has failed
 //	t:TAG          the number of the last purge of TAG; t: with no name, of everything
 //	s              the number of the last purge
 //
@@ -23,113 +18,120 @@ import (
 //
 // The order in a script is the order of what it tells others: first the value, then the lease,
 // for that is what wakes those who wait.
+type script string
+
 const common = `
 local function text(n) return string.format('%.0f', n) end
 local function time() local t = redis.call('TIME'); return t[1] * 1000000 + t[2] end
 `
 
 // KEYS: value, lease, s, the tag of everything. ARGV: prefix of tags, token, lease in ms, oldest birth
-// in us before now.
-var getScript = newScript(`
-local now = time()
-local v = redis.call('HMGET', KEYS[1], 'b', 'l', 'u', 'h', 'v', 'g')
-local born, oldest = tonumber(v[1]), tonumber(ARGV[4])
-if born and (oldest < 0 or now - born < oldest) and (v[3] == '-1' or now < tonumber(v[3])) then
-	local good, tags = true, cmsgpack.unpack(v[6])
-	for _, tag in ipairs(tags) do
-		local p = redis.call('GET', ARGV[1] .. tag)
-		if not p or tonumber(p) > born then good = false; break end
+// in us before now (-1: any, 0: none), the token of the lease that was waited for. What is not of our
+// making is as if it were not there, and so is a value that was born in the future: no purge would
+// reach it.
+const getScript script = common + `
+local now, oldest = time(), tonumber(ARGV[4])
+local s = tonumber(redis.pcall('GET', KEYS[3]))
+local v = redis.pcall('HMGET', KEYS[1], 'b', 'l', 'u', 'h', 'v', 'g')
+local born, loaded, fresh = tonumber(v[1]), tonumber(v[2]), tonumber(v[3])
+if born and loaded and fresh and v[4] and v[5] and v[6] and born <= math.max(now, s or 0)
+	and (oldest < 0 or now - born < oldest) and (fresh < 0 or now < fresh) then
+	local good, tags = pcall(cmsgpack.unpack, v[6])
+	good = good and type(tags) == 'table' and tags[1] == ''
+	for _, tag in ipairs(good and tags or {}) do
+		local p = type(tag) == 'string' and tonumber(redis.pcall('GET', ARGV[1] .. tag))
+		if not p or p > born then good = false; break end
 	end
-	if good then return {'value', text(now - tonumber(v[2])), v[4], v[5], tags, v[1]} end
+	if good then return {'value', text(now - loaded), v[4], v[5], tags, v[1]} end
 end
-local holder = redis.call('GET', KEYS[2])
-if holder then return {'held', holder, redis.call('PTTL', KEYS[2])} end
-local s = redis.call('GET', KEYS[3])
-if not s then s = text(now); redis.call('SET', KEYS[3], s) end
+local holder = redis.pcall('GET', KEYS[2])
+if type(holder) == 'string' then
+	local left = redis.call('PTTL', KEYS[2])
+	if holder == '!' .. ARGV[5] then return {'failed'} end
+	if left > 0 and holder ~= ARGV[2] and string.sub(holder, 1, 1) ~= '!' then return {'held', holder, left} end
+end
+if not s then s = now; redis.call('SET', KEYS[3], text(now)) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-return {'lease', text(math.max(now, tonumber(s)))}
-`)
+redis.call('GET', KEYS[2]) -- to be told who takes it away
+return {'lease', text(math.max(now, s))}
+`
 
 // KEYS: of the tags of a value.
-var tagsScript = newScript(`return redis.call('MGET', unpack(KEYS))`)
+const tagsScript script = common + `return redis.call('MGET', unpack(KEYS))`
 
 // KEYS: value, lease, s, the tags. ARGV: prefix of tags, token ("": of a Put, which needs none), birth, fresh
 // for in us (-1: for ever), to be kept for in ms (-1), header, value, tags. The second reading
 // of the value and its tags is what has this connection told of changes.
-var setScript = newScript(`
+const setScript script = common + `
 local now, born = time(), tonumber(ARGV[3])
-local s = redis.call('GET', KEYS[3])
+local s = tonumber(redis.pcall('GET', KEYS[3]))
 if ARGV[2] == '' then
-	if not s then s = text(now); redis.call('SET', KEYS[3], s) end
-	born = math.max(now, tonumber(s))
-elseif redis.call('GET', KEYS[2]) ~= ARGV[2] then
+	if not s then s = now; redis.call('SET', KEYS[3], text(now)) end
+	born = math.max(now, s)
+elseif redis.pcall('GET', KEYS[2]) ~= ARGV[2] then
 	return 0
 end
 local keep, tags, good = tonumber(ARGV[5]), {}, true
 for i = 8, #ARGV do
 	tags[i - 7] = ARGV[i]
 	local tag = ARGV[1] .. ARGV[i]
-	local p = redis.call('GET', tag)
+	local p = tonumber(redis.pcall('GET', tag))
 	if not p then
-		p = s or text(now)
-		redis.call('SET', tag, p)
+		p = s or now
+		redis.call('SET', tag, text(p))
 		if ARGV[i] ~= '' and keep >= 0 then redis.call('PEXPIRE', tag, text(keep + 86400000)) end
 	elseif ARGV[i] ~= '' then
 		local left = redis.call('PTTL', tag)
 		if left >= 0 and keep < 0 then redis.call('PERSIST', tag)
 		elseif left >= 0 and left < keep then redis.call('PEXPIRE', tag, text(keep + 86400000)) end
 	end
-	if tonumber(p) > born then good = false end
+	if p > born then good = false end
 end
 if good then
+	redis.call('DEL', KEYS[1]) -- whatever it was
 	local untilWhen = '-1'
 	if ARGV[4] ~= '-1' then untilWhen = text(now + tonumber(ARGV[4])) end
 	redis.call('HSET', KEYS[1], 'b', text(born), 'l', text(now), 'u', untilWhen, 'h', ARGV[6], 'v', ARGV[7], 'g', cmsgpack.pack(tags))
-	if keep < 0 then redis.call('PERSIST', KEYS[1]) else redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
+	if keep >= 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 end
 redis.call('DEL', KEYS[2])
 if not good then return 0 end
 redis.call('HGET', KEYS[1], 'b')
 for _, tag in ipairs(tags) do redis.call('GET', ARGV[1] .. tag) end
 return 1
-`)
+`
 
-// KEYS: lease. ARGV: token, lease in ms (0: give it back).
-var leaseScript = newScript(`
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+// KEYS: lease. ARGV: token, for how many ms to keep it (0: give it back; !: say that its load has
+// failed), lease in ms.
+const leaseScript script = common + `
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
+if ARGV[2] == '!' then redis.call('SET', KEYS[1], '!' .. ARGV[1], 'PX', ARGV[3]); return 1 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-`)
+`
 
 // KEYS: s, tags. A tag that is not there needs no number: no value that has it is good, and what is
 // being loaded will find that the last purge came after its birth.
-var purgeScript = newScript(`
-local s = text(math.max(time(), tonumber(redis.call('GET', KEYS[1]) or '0')) + 1)
+const purgeScript script = common + `
+local s = text(math.max(time(), tonumber(redis.pcall('GET', KEYS[1])) or 0) + 1)
 redis.call('SET', KEYS[1], s)
 for i = 2, #KEYS do
 	if redis.call('EXISTS', KEYS[i]) == 1 then redis.call('SET', KEYS[i], s, 'KEEPTTL') end
 end
 return 1
-`)
-
-type script struct{ text, sum string }
-
-func newScript(text string) *script {
-	sum := sha1.Sum([]byte(common + text)) // the name that EVALSHA wants, no secret
-	return &script{common + text, hex.EncodeToString(sum[:])}
-}
+`
 
 // KEYS: value, lease.
-var dropScript = newScript(`
+const dropScript script = common + `
 redis.call('DEL', KEYS[1])
 redis.call('DEL', KEYS[2])
 return 1
-`)
+`
 
 // KEYS: s, the tag of everything.
-var initScript = newScript(`
+const initScript script = common + `
 if redis.call('EXISTS', KEYS[2]) == 0 then
-	redis.call('SET', KEYS[2], text(math.max(time(), tonumber(redis.call('GET', KEYS[1]) or '0'))))
+	redis.call('SET', KEYS[2], text(math.max(time(), tonumber(redis.pcall('GET', KEYS[1])) or 0)))
 end
 return 1
-`)
+`

@@ -216,3 +216,14 @@ func (p *proxy) cut() {
 		delete(p.all, c)
 	}
 }
+
+// text is do for an answer that is a text or a number.
+func (s *server) text(args ...string) string {
+	s.t.Helper()
+	c := s.client()
+	m, err := c.Do(context.Background(), c.B().Arbitrary(args...).Build()).ToAny()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		s.t.Fatal(err)
+	}
+	return fmt.Sprint(m)
+}

@@ -2,11 +2,13 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/hotpath-go/hotpath/cache"
 )
@@ -16,18 +18,22 @@ type Tier[K comparable, V any] struct {
 	cfg      Config[V]
 	base     string // of all keys
 	patience time.Duration
+	sums     map[script]string
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
-	up      atomic.Bool // trips are made
-	trusted atomic.Bool // the cache may have what it believes to hear the changes of
-	away    atomic.Bool // what is logged
-	trips   chan struct{}
-	kick    chan struct{}
+	up       atomic.Bool         // trips are made
+	trusted  atomic.Bool         // the cache may have what it believes to hear the changes of
+	away     atomic.Bool         // what is logged
+	underWay *semaphore.Weighted // commands
+	kick     chan struct{}
 
 	drop     atomic.Pointer[func(keys []K, tags []string, all bool)]
 	watched  atomic.Bool // by more than one Cache
 	waiters  waiters
 	counters counters
+
+	debts sync.Mutex
+	owed  []call // leases to be given back
 
 	running sync.WaitGroup
 	first   chan struct{} // closed when Redis was tried once
@@ -35,6 +41,8 @@ type Tier[K comparable, V any] struct {
 	closed  chan struct{}
 	closing sync.Once
 }
+
+var errShared = errors.New("rediscache: two caches have the same Tier")
 
 var _ cache.Remote[string, []byte] = (*Tier[string, []byte])(nil)
 
@@ -49,7 +57,8 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 		cfg:      cfg,
 		base:     "{" + cfg.Prefix + "}",
 		patience: cfg.MaxStaleness / 3,
-		trips:    make(chan struct{}, maxTrips),
+		sums:     sums(),
+		underWay: semaphore.NewWeighted(maxUnderWay),
 		kick:     make(chan struct{}, 1),
 		first:    make(chan struct{}),
 		closed:   make(chan struct{}),

@@ -2,8 +2,11 @@ package rediscache
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -14,32 +17,49 @@ var (
 	errClosed = errors.New("rediscache: the tier is closed")
 )
 
-// maxTrips bounds the trips under way: rueidis has a ring of 1024 places, and whoever finds it full
-// waits without regard to his context.
-const maxTrips = 512
+// rueidis has a ring of 1,024 places for commands under way, and whoever finds it full waits without
+// regard to his context. So there are fewer, and no trip takes all of them.
+const (
+	maxUnderWay = 896
+	maxPerTrip  = 128
+)
 
 // A call is a script with what it is called with.
 type call struct {
-	script *script
+	script script
 	keys   []string
 	args   []string
 }
 
-// trip runs calls, each atomically, one after the other, in one go. It takes a third of
-// MaxStaleness at most; what takes longer counts as failed, and the next trip is made when a ping
-// has come back.
+// trip runs calls, each atomically, one after the other, in one go, or in several if they are
+// many. Each takes a third of MaxStaleness at most; what takes longer counts as failed, and the
+// next trip is made when a ping has come back.
 func (t *Tier[K, V]) trip(ctx context.Context, calls ...call) ([]rueidis.RedisMessage, error) {
+	replies := make([]rueidis.RedisMessage, 0, len(calls))
+	for some := range slices.Chunk(calls, maxPerTrip) {
+		answers, err := t.oneTrip(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		replies = append(replies, answers...)
+	}
+	return replies, nil
+}
+
+func (t *Tier[K, V]) oneTrip(ctx context.Context, calls []call) ([]rueidis.RedisMessage, error) {
 	client := t.client.Load()
 	if client == nil || !t.up.Load() {
 		return nil, errAway
 	}
 	limited, cancel := context.WithTimeout(ctx, t.patience)
 	defer cancel()
-	select {
-	case t.trips <- struct{}{}:
-		defer func() { <-t.trips }()
-	case <-limited.Done():
-		return nil, t.tripError(ctx, limited.Err())
+	n := int64(len(calls))
+	if err := t.underWay.Acquire(limited, n); err != nil {
+		return nil, t.tripError(ctx, err)
+	}
+	defer t.underWay.Release(n)
+	if !t.up.Load() { // as those have found who were before us
+		return nil, errAway
 	}
 	t.counters.trips.Add(1)
 	replies := make([]rueidis.RedisMessage, len(calls))
@@ -50,7 +70,7 @@ func (t *Tier[K, V]) trip(ctx context.Context, calls ...call) ([]rueidis.RedisMe
 	for _, load := range []bool{false, true} { // the second time only what Redis has no script for
 		commands := make(rueidis.Commands, len(todo))
 		for j, i := range todo {
-			commands[j] = command(*client, calls[i], load)
+			commands[j] = t.command(*client, calls[i], load)
 		}
 		var unknown []int
 		for j, result := range (*client).DoMulti(limited, commands...) {
@@ -71,11 +91,21 @@ func (t *Tier[K, V]) trip(ctx context.Context, calls ...call) ([]rueidis.RedisMe
 	return replies, nil
 }
 
-func command(client rueidis.Client, c call, load bool) rueidis.Completed {
-	if load {
-		return client.B().Eval().Script(c.script.text).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+// sums returns the names that EVALSHA has for our scripts.
+func sums() map[script]string {
+	names := make(map[script]string)
+	for _, s := range [...]script{getScript, tagsScript, setScript, leaseScript, purgeScript, dropScript} {
+		sum := sha1.Sum([]byte(s)) // a name, no secret
+		names[s] = hex.EncodeToString(sum[:])
 	}
-	return client.B().Evalsha().Sha1(c.script.sum).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+	return names
+}
+
+func (t *Tier[K, V]) command(client rueidis.Client, c call, load bool) rueidis.Completed {
+	if load {
+		return client.B().Eval().Script(string(c.script)).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
+	}
+	return client.B().Evalsha().Sha1(t.sums[c.script]).Numkeys(int64(len(c.keys))).Key(c.keys...).Arg(c.args...).Build()
 }
 
 // tripError counts a failure. One that is not an answer of Redis, nor the caller's own end, is
@@ -93,11 +123,16 @@ func (t *Tier[K, V]) tripError(ctx context.Context, err error) error {
 }
 
 // pingLoop keeps the bound: as long as a ping comes back, everything that was told before it has
-// arrived too, for they are in order on one connection. When one does not, nothing here can be
-// trusted, at once: it was right when that ping was sent, at most two thirds of MaxStaleness ago.
+// arrived too, for they are in order on one connection. When one does not, or this process stood
+// still, nothing here can be trusted, at once: it was right when the last ping was sent that came back.
 func (t *Tier[K, V]) pingLoop() {
 	defer t.running.Done()
-	var pong chan error // of the ping under way, which is waited for again
+	type pong struct {
+		err  error
+		sent time.Time
+	}
+	var under chan pong // the ping under way, which is waited for again
+	var good time.Time  // when the last one was sent that came back
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -108,19 +143,29 @@ func (t *Tier[K, V]) pingLoop() {
 		case <-timer.C:
 		}
 		began := time.Now()
-		if pong == nil {
-			pong = make(chan error, 1)
+		if under == nil {
+			under = make(chan pong, 1)
 			t.running.Add(1)
-			go func(pong chan<- error) {
+			go func(under chan<- pong) {
 				defer t.running.Done()
-				pong <- t.ping()
-			}(pong)
+				under <- pong{t.ping(), began}
+			}(under)
 		}
-		limit := time.NewTimer(t.patience)
+		wait := t.patience
+		if t.trusted.Load() {
+			wait = min(wait, t.cfg.MaxStaleness-began.Sub(good))
+		}
+		limit := time.NewTimer(wait)
 		select {
-		case err := <-pong:
-			pong = nil
-			t.settle(err)
+		case p := <-under:
+			under = nil
+			if p.err == nil {
+				good = p.sent
+			}
+			t.settle(p.err)
+			if p.err == nil {
+				t.pay()
+			}
 		case <-limit.C:
 			t.settle(errAway)
 		case <-t.closed:
@@ -148,7 +193,7 @@ func (t *Tier[K, V]) ping() error {
 	err := (*client).Do(ctx, (*client).B().Get().Key(all).Build()).Error()
 	if rueidis.IsRedisNil(err) {
 		// Made before anybody reads it, or making it would be told to all as a purge.
-		err = (*client).Do(ctx, command(*client, call{initScript, []string{t.base + "s", all}, nil}, true)).Error()
+		err = (*client).Do(ctx, t.command(*client, call{initScript, []string{t.base + "s", all}, nil}, true)).Error()
 	}
 	return err
 }

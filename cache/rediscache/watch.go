@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -43,9 +44,11 @@ func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 			tags = append(tags, rest)
 		case "v:", "l:":
 			_, text, _ := strings.Cut(rest, ":") // behind the version
-			if kind == "l:" {
-				t.waiters.wake(text)
-			} else if key, err := textKey[K](text); err == nil && t.waiters.changed(text) {
+			// Who loads has lost the lease: to a writer of a key that had no value to be told of.
+			if kind == "l:" && !t.waiters.lose(text) {
+				continue
+			}
+			if key, err := textKey[K](text); err == nil {
 				keys = append(keys, key)
 			}
 		}
@@ -65,19 +68,12 @@ type waiters struct {
 // A waiting is what this process has under way for a key.
 type waiting struct {
 	fetches int
-	changes int           // of the value, that the cache was not told of
-	known   bool          // the cache may have something of the key
 	woken   chan struct{} // closed when the lease has changed
+	lost    *atomic.Bool  // of who has it here: whether he has lost it; nil: nobody has
 }
 
-// A ticket is what a Fetch has from entering with a key.
-type ticket struct {
-	woken   <-chan struct{}
-	changes int
-}
-
-// enter is called before the trip of a Fetch; known: the cache has something of the key.
-func (w *waiters) enter(key string, known bool) ticket {
+// enter is called before the trip of a Fetch: what happens to the lease after that wakes it.
+func (w *waiters) enter(key string) (woken <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
@@ -89,52 +85,54 @@ func (w *waiters) enter(key string, known bool) ticket {
 		w.m[key] = x
 	}
 	x.fetches++
-	x.known = x.known || known
-	return ticket{x.woken, x.changes}
+	return x.woken
 }
 
-// leave ends what enter began; found: with something for the cache. It reports whether that still
-// stands: from now on the cache hears of changes by itself.
-func (w *waiters) leave(key string, tk ticket, found bool) bool {
+// lead is called by one who has entered and got the lease. lost is set if somebody takes it from
+// him, and from the beginning if it has changed since he entered: that was perhaps after he got it.
+func (w *waiters) lead(key string, woken <-chan struct{}) (lost *atomic.Bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	stands := x.changes == tk.changes
-	x.known = x.known || found && stands
+	x.lost = new(atomic.Bool)
+	x.lost.Store(x.woken != woken)
+	return x.lost
+}
+
+// leave ends what enter and lead have begun; lost is nil for who does not lead.
+func (w *waiters) leave(key string, lost *atomic.Bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	x := w.m[key]
+	if lost != nil && x.lost == lost {
+		x.lost = nil
+	}
 	if x.fetches--; x.fetches == 0 {
 		delete(w.m, key)
 	}
-	return stands
 }
 
-// knows says that the cache may now have something of key.
-func (w *waiters) knows(key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if x := w.m[key]; x != nil {
-		x.known = true
-	}
-}
-
-// changed notes that the value of key has changed, and reports whether the cache must hear of it. It
-// need not if all who asked have not got anything yet: else every fill would take away the flights
-// that wait for it.
-func (w *waiters) changed(key string) bool {
+// lose is for a lease that others, or a write here, have taken away. It reports whether somebody
+// here had it.
+func (w *waiters) lose(key string) (had bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	if x != nil {
-		x.changes++
+	if x == nil {
+		return false
 	}
-	return x == nil || x.known
+	x.wake()
+	if had = x.lost != nil; had {
+		x.lost.Store(true)
+	}
+	return had
 }
 
 func (w *waiters) wake(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if x := w.m[key]; x != nil {
-		close(x.woken)
-		x.woken = make(chan struct{})
+		x.wake()
 	}
 }
 
@@ -142,7 +140,11 @@ func (w *waiters) wakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, x := range w.m {
-		close(x.woken)
-		x.woken = make(chan struct{})
+		x.wake()
 	}
+}
+
+func (x *waiting) wake() {
+	close(x.woken)
+	x.woken = make(chan struct{})
 }

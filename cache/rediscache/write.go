@@ -19,10 +19,8 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 	if err != nil {
 		return err
 	}
-	t.waiters.knows(text)
 	_, err = t.trip(ctx, c)
-	t.waiters.knows(text)
-	t.waiters.wake(text) // our own doings are not told us
+	t.waiters.lose(text) // our own doings are not told us
 	return err
 }
 
@@ -58,7 +56,7 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 	}
 	_, err := t.trip(ctx, calls...)
 	for _, text := range texts {
-		t.waiters.wake(text)
+		t.waiters.lose(text)
 	}
 	return err
 }

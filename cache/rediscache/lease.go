@@ -1,0 +1,239 @@
+package rediscache
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How a lease ends that has not become a value.
+const (
+	gaveUp   = "0" // somebody else may try
+	failedTo = "!" // those who wait for it go alone, or a source that is down is tried by one after the other
+)
+
+// lead loads what we have the lease of, and shares it. It returns what must be asked for again: what
+// was purged meanwhile, without a message to us, for we did not know its tags. Somebody may have
+// joined since then.
+func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wish[K], err error) {
+	if len(wishes) == 0 {
+		return nil, nil
+	}
+	defer f.leave(wishes)
+	for _, w := range wishes {
+		if w.lost = f.waiters.lead(w.text, w.woken); w.lost.Load() {
+			f.dropped([]K{w.key}, nil, false)
+		}
+	}
+	l := f.hold(ctx, wishes)
+	defer l.stop()
+	defer l.end(failedTo) // if load panics
+	if err := f.loadInto(ctx, wishes); err != nil {
+		return nil, err
+	}
+	var calls []call
+	var filled, failed []*wish[K]
+	var problem error
+	for _, w := range wishes {
+		if f.values[w.at].TTL == 0 {
+			failed = append(failed, w)
+		} else if c, err := f.fill(w.text, w.token, w.born, f.values[w.at]); err != nil {
+			failed, problem = append(failed, w), err
+		} else {
+			calls, filled = append(calls, c), append(filled, w)
+		}
+	}
+	if !l.take() {
+		return nil, ctx.Err() // nobody wants it any more, or it came too late
+	}
+	f.giveBack(failed, failedTo)
+	if len(calls) == 0 {
+		return again, problem
+	}
+	replies, err := f.trip(context.WithoutCancel(ctx), calls...)
+	for i, w := range filled {
+		if err == nil {
+			if stored, _ := replies[i].AsInt64(); stored == 0 {
+				f.counters.lost.Add(1)
+				f.values[w.at].TTL = 0
+				if !w.lost.Load() && w.holders < maxHolders {
+					again = append(again, w)
+				}
+			}
+		}
+		f.waiters.wake(w.text) // our own doings are not told us
+	}
+	if err != nil {
+		f.owe(filled)
+		return nil, err
+	}
+	for _, w := range again {
+		w.born = ""
+		w.holders++
+	}
+	return again, problem
+}
+
+// loadInto loads wishes into values. What we have no lease of shall not be kept.
+func (f *fetch[K, V]) loadInto(ctx context.Context, wishes []*wish[K]) error {
+	if len(wishes) == 0 {
+		return nil
+	}
+	keys := make([]K, len(wishes))
+	for i, w := range wishes {
+		keys[i] = w.key
+	}
+	loaded, err := f.load(ctx, keys)
+	if err != nil {
+		return err
+	}
+	if len(loaded) != len(keys) {
+		return fmt.Errorf("rediscache: load returned %d values for %d keys", len(loaded), len(keys))
+	}
+	for i, w := range wishes {
+		f.values[w.at] = loaded[i]
+		if w.born == "" {
+			f.values[w.at].TTL = 0
+		}
+	}
+	return nil
+}
+
+// A hold is leases that are renewed, until they are taken or given back.
+type hold struct {
+	over atomic.Bool
+	back func(how string)
+	stop func() // what may still run of it
+}
+
+// hold renews the leases of wishes while their load goes on, and gives them back when ctx ends: a
+// load that goes on although nobody waits for it must not keep others from theirs.
+func (f *fetch[K, V]) hold(ctx context.Context, wishes []*wish[K]) *hold {
+	l := &hold{back: func(how string) { f.giveBack(wishes, how) }}
+	calls := make([]call, len(wishes))
+	for i, w := range wishes {
+		calls[i] = f.leaseCall(w.text, w.token, f.leaseTime())
+	}
+	ctxEnded := context.AfterFunc(ctx, func() {
+		if ctx.Err() == context.DeadlineExceeded {
+			l.end(failedTo)
+		} else {
+			l.end(gaveUp)
+		}
+	})
+	renewals := f.every(f.cfg.Lease/3, func() (on bool) {
+		if l.over.Load() {
+			return false
+		}
+		_, _ = f.trip(context.Background(), calls...) // lost: then the fill will find that
+		return true
+	})
+	l.stop = func() {
+		ctxEnded()
+		renewals()
+	}
+	return l
+}
+
+// every calls fn again and again, until it returns false, stop is called or the tier is closed.
+func (t *Tier[K, V]) every(d time.Duration, fn func() bool) (stop func()) {
+	var mu sync.Mutex
+	var timer *time.Timer
+	stopped := false
+	again := func(f func()) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !stopped {
+			timer = time.AfterFunc(d, f)
+		}
+	}
+	var tick func()
+	tick = func() {
+		select {
+		case <-t.closed:
+		default:
+			if fn() {
+				again(tick)
+			}
+		}
+	}
+	again(tick)
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = true
+		timer.Stop()
+	}
+}
+
+// take ends the renewals; false: the leases have been given back.
+func (l *hold) take() (ours bool) { return l.over.CompareAndSwap(false, true) }
+
+// end gives the leases back, if nobody has taken them.
+func (l *hold) end(how string) {
+	if l.take() {
+		l.back(how)
+	}
+}
+
+// giveBack ends leases without a value.
+func (t *Tier[K, V]) giveBack(wishes []*wish[K], how string) {
+	if len(wishes) == 0 {
+		return
+	}
+	calls := make([]call, len(wishes))
+	for i, w := range wishes {
+		calls[i] = t.leaseCall(w.text, w.token, how)
+	}
+	if _, err := t.trip(context.Background(), calls...); err != nil {
+		t.owe(wishes)
+	}
+	for _, w := range wishes {
+		t.waiters.wake(w.text)
+	}
+}
+
+// maxOwed bounds the leases to be given back; more end by themselves.
+const maxOwed = 4_096
+
+// owe notes leases that could not be given back, or of which we do not know whether we have them.
+// They are given back as soon as Redis answers, or they would keep everybody from loading for as
+// long as they last.
+func (t *Tier[K, V]) owe(wishes []*wish[K]) {
+	t.debts.Lock()
+	for _, w := range wishes {
+		if len(t.owed) < maxOwed {
+			t.owed = append(t.owed, t.leaseCall(w.text, w.token, gaveUp))
+		}
+	}
+	t.debts.Unlock()
+	t.pingNow() // whose answer comes after what Redis has not answered yet
+}
+
+// pay gives back what is owed.
+func (t *Tier[K, V]) pay() {
+	t.debts.Lock()
+	owed := t.owed
+	t.owed = nil
+	t.debts.Unlock()
+	if len(owed) == 0 {
+		return
+	}
+	if _, err := t.trip(context.Background(), owed...); err != nil {
+		t.debts.Lock()
+		t.owed = append(owed, t.owed...)
+		t.debts.Unlock()
+		return
+	}
+	t.waiters.wakeAll() // our own doings are not told us
+}
+
+// leaseCall does with our lease what it is told: see leaseScript.
+func (t *Tier[K, V]) leaseCall(text, token, what string) call {
+	return call{leaseScript, []string{t.leaseKey(text)}, []string{token, what, t.leaseTime()}}
+}
+
+func (t *Tier[K, V]) leaseTime() string { return strconv.FormatInt(t.cfg.Lease.Milliseconds(), 10) }
