@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,12 +42,31 @@ func verifyAlike(ctx context.Context, shops []Target, products int, seed uint64,
 		if len(active) < 2 {
 			return compared, nil
 		}
-		if err := sameAnswer(ctx, active, clients, w.Next()); err != nil {
+		a, began := w.Next(), time.Now()
+		err := sameAnswer(ctx, active, clients, a)
+		for err != nil && a.reads() && time.Since(began) < stalest(active) { // what one process has not heard of yet
+			time.Sleep(time.Millisecond)
+			err = sameAnswer(ctx, active, clients, a)
+		}
+		if err != nil {
 			return compared, err
 		}
 		compared++
 	}
 	return compared, sameDatabase(ctx, active)
+}
+
+// reads reports whether a may be done again.
+func (a Action) reads() bool {
+	return !slices.ContainsFunc(a.Requests, func(r Request) bool { return r.Method != http.MethodGet })
+}
+
+// stalest is for how long one of shops may show what was changed.
+func stalest(shops []Target) (d time.Duration) {
+	for _, t := range shops {
+		d = max(d, t.Stale)
+	}
+	return d
 }
 
 func sameAnswer(ctx context.Context, shops []Target, clients []*Client, a Action) error {
