@@ -48,18 +48,18 @@ func (t *Tasks) InterceptOperation(ctx context.Context, next graphql.OperationHa
 
 // InterceptField runs a resolver as a task, whose context gqlgen hands to the fields below.
 func (t *Tasks) InterceptField(ctx context.Context, next graphql.Resolver) (res any, err error) {
-	task, _ := ctx.Value(taskKey{}).(*task)
-	if task == nil {
+	running, _ := ctx.Value(taskKey{}).(*task)
+	if running == nil {
 		return next(ctx)
 	}
 	field := graphql.GetFieldContext(ctx).Field
 	if graphql.GetFieldContext(ctx).IsResolver {
-		above := task
-		ctx, task = begin(ctx)
-		above.expect(-1)
+		above := running
+		ctx, running = begin(ctx)
+		above.expect(-1) // only now, or nobody would run in between
 	}
 	below := 0
-	defer func() { task.expect(below - 1) }() // also of a resolver that panics, which gqlgen recovers
+	defer func() { running.expect(below - 1) }() // also of a resolver that panics, which gqlgen recovers
 	if res, err = next(ctx); err == nil {
 		if def := t.schema.Types[field.Definition.Type.Name()]; def.Kind == ast.Object {
 			below = objects(reflect.ValueOf(res)) * t.fields(ctx, field.Selections, def)
