@@ -162,6 +162,7 @@ func (v *view) lead(ctx context.Context, keys []string, mine []int, leases map[i
 		}
 		values[i] = s
 		if s.TTL != 0 {
+			x.Loaded = false
 			h.values[keys[i]] = x
 			told = append(told, keys[i])
 		}

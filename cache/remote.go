@@ -37,6 +37,7 @@ type Remote[K comparable, V any] interface {
 type Shared[V any] struct {
 	Value   V
 	Missing bool          // an ErrNotFound; there is no Value
+	Loaded  bool          // by load, in this Fetch: what others have loaded is not
 	Age     time.Duration // since its load ended
 	TTL     time.Duration // fresh for, from that moment on; 0: not to be stored; negative: for ever
 	Linger  time.Duration // after the TTL, for how long it may still be served as stale: keep it so long
@@ -73,7 +74,9 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 		shared := make([]Shared[V], 0, len(keys))
 		for i, r := range c.loadKeys(ctx, keys) {
 			results[keys[i]] = r
-			shared = append(shared, r.share())
+			s := r.share()
+			s.Loaded = true
+			shared = append(shared, s)
 		}
 		return shared, nil
 	}
@@ -95,7 +98,7 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 		var again []K
 		for i, key := range todo {
 			s := shared[i]
-			if r, loaded := results[key]; loaded {
+			if r := results[key]; s.Loaded {
 				switch {
 				case r.e == nil:
 				case s.TTL == 0:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -39,7 +38,7 @@ type wish[K comparable] struct {
 	failed  int           // how many of their loads have failed
 	left    time.Duration // of that lease
 	woken   <-chan struct{}
-	lost    *atomic.Bool // whether our lease has been taken away; nil: we have none
+	leads   bool
 }
 
 // Fetch is for the Cache that has the Tier. It returns what it finds however old the news of it
@@ -112,8 +111,8 @@ func (f *fetch[K, V]) round(ctx context.Context, wishes []*wish[K]) (left []*wis
 
 func (f *fetch[K, V]) leave(wishes []*wish[K]) {
 	for _, w := range wishes {
-		f.waiters.leave(w.text, w.lost)
-		w.lost = nil
+		f.waiters.leave(w.text, w.leads)
+		w.leads = false
 	}
 }
 
@@ -169,7 +168,7 @@ func (f *fetch[K, V]) ask(ctx context.Context, wishes []*wish[K]) (a answers[K],
 		default: // or not what our script says
 			a.alone = append(a.alone, w)
 		}
-		f.waiters.leave(w.text, nil)
+		f.waiters.leave(w.text, false)
 	}
 	purged, err := f.checkTags(ctx, tagged)
 	if err != nil {

@@ -16,15 +16,14 @@ const (
 )
 
 // lead loads what we have the lease of, and shares it. It returns what must be asked for again: what
-// was purged meanwhile, without a message to us, for we did not know its tags. Somebody may have
-// joined since then.
+// was written or purged meanwhile. Whoever has joined us since then must not get what is older.
 func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wish[K], err error) {
 	if len(wishes) == 0 {
 		return nil, nil
 	}
 	defer f.leave(wishes)
 	for _, w := range wishes {
-		if w.lost = f.waiters.lead(w.text, w.woken); w.lost.Load() {
+		if w.leads = true; !f.waiters.lead(w.text, w.woken) {
 			f.dropped([]K{w.key}, nil, false)
 		}
 	}
@@ -59,7 +58,8 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 			if stored, _ := replies[i].AsInt64(); stored == 0 {
 				f.counters.lost.Add(1)
 				f.values[w.at].TTL = 0
-				if !w.lost.Load() && w.holders < maxHolders {
+				if w.holders++; w.holders < maxHolders {
+					w.born = ""
 					again = append(again, w)
 				}
 			}
@@ -69,10 +69,6 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	if err != nil {
 		f.owe(filled)
 		return nil, err
-	}
-	for _, w := range again {
-		w.born = ""
-		w.holders++
 	}
 	return again, problem
 }

@@ -77,6 +77,7 @@ func TestLease_OfACallerWhoLeft(t *testing.T) {
 	defer cancel()
 	_, _ = a.Get(ctx, "k")
 	p.resume()
+	time.Sleep(100 * time.Millisecond) // now Redis has given it
 	within(t, b, "k", "k#1")
 }
 
@@ -175,7 +176,7 @@ func TestW1_ADeleteEndsTheLease(t *testing.T) {
 	}
 	a, b := newNode(t, s.addr(), load), newNode(t, s.addr(), load)
 	var wg sync.WaitGroup
-	wg.Go(func() { a.must(t, "k", "1") }) // who asked before has what was there then
+	wg.Go(func() { a.must(t, "k", "2") })
 	eventually(t, "loading", func() bool { return loads.Load() == 1 })
 	b.Delete("k")
 	within(t, b, "k", "2")
@@ -189,6 +190,46 @@ func TestW1_ADeleteEndsTheLease(t *testing.T) {
 	wg.Wait()
 	if v, here := a.Peek("k"); here && v != "2" {
 		t.Errorf("a keeps %q", v)
+	}
+}
+
+// Who asks after a purge, and joins a load from before it that nobody could know to be purged, gets
+// what is new: from another process if that has loaded it.
+func TestT6_WhoJoinsAPurgedLoad(t *testing.T) {
+	for _, other := range []bool{false, true} {
+		t.Run(fmt.Sprint(other), func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			gate := make(chan struct{})
+			var loads atomic.Int64
+			load := func(ctx context.Context, _ string) (string, error) {
+				cache.AddTags(ctx, "t")
+				n := loads.Add(1)
+				if n == 1 {
+					<-gate
+				}
+				return fmt.Sprint(n), nil
+			}
+			a, b := newNode(t, s.addr(), load), newNode(t, s.addr(), load)
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			wg.Go(func() { _, _ = a.Get(t.Context(), "k") })
+			eventually(t, "loading", func() bool { return loads.Load() == 1 })
+			if err := b.tier.RemoveTags(t.Context(), "t"); err != nil {
+				t.Error(err)
+			}
+			wg.Go(func() { a.must(t, "k", "2") })
+			if other { // the lease of a is taken away, and b has what a will find
+				if err := b.tier.Remove(t.Context(), "k"); err != nil {
+					t.Error(err)
+				}
+				b.must(t, "k", "2")
+			}
+			time.Sleep(50 * time.Millisecond) // for the one who joins
+			close(gate)
+			wg.Wait()
+			a.must(t, "k", "2")
+		})
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -69,7 +68,7 @@ type waiters struct {
 type waiting struct {
 	fetches int
 	woken   chan struct{} // closed when the lease has changed
-	lost    *atomic.Bool  // of who has it here: whether he has lost it; nil: nobody has
+	leaders int           // those of the fetches that have had it
 }
 
 // enter is called before the trip of a Fetch: what happens to the lease after that wakes it.
@@ -88,32 +87,30 @@ func (w *waiters) enter(key string) (woken <-chan struct{}) {
 	return x.woken
 }
 
-// lead is called by one who has entered and got the lease. lost is set if somebody takes it from
-// him, and from the beginning if it has changed since he entered: that was perhaps after he got it.
-func (w *waiters) lead(key string, woken <-chan struct{}) (lost *atomic.Bool) {
+// lead is called by one who has entered and got the lease. still is false if it has changed since he
+// entered, for that was perhaps after he got it.
+func (w *waiters) lead(key string, woken <-chan struct{}) (still bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	x.lost = new(atomic.Bool)
-	x.lost.Store(x.woken != woken)
-	return x.lost
+	x.leaders++
+	return x.woken == woken
 }
 
-// leave ends what enter and lead have begun; lost is nil for who does not lead.
-func (w *waiters) leave(key string, lost *atomic.Bool) {
+// leave ends what enter, and lead, have begun.
+func (w *waiters) leave(key string, leads bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	if lost != nil && x.lost == lost {
-		x.lost = nil
+	if leads {
+		x.leaders--
 	}
 	if x.fetches--; x.fetches == 0 {
 		delete(w.m, key)
 	}
 }
 
-// lose is for a lease that others, or a write here, have taken away. It reports whether somebody
-// here had it.
+// lose is for a lease that others have changed. It reports whether somebody here had it.
 func (w *waiters) lose(key string) (had bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -122,10 +119,7 @@ func (w *waiters) lose(key string) (had bool) {
 		return false
 	}
 	x.wake()
-	if had = x.lost != nil; had {
-		x.lost.Store(true)
-	}
-	return had
+	return x.leaders > 0
 }
 
 func (w *waiters) wake(key string) {

@@ -20,7 +20,7 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 		return err
 	}
 	_, err = t.trip(ctx, c)
-	t.waiters.lose(text) // our own doings are not told us
+	t.waiters.wake(text) // our own doings are not told us
 	return err
 }
 
@@ -56,7 +56,7 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 	}
 	_, err := t.trip(ctx, calls...)
 	for _, text := range texts {
-		t.waiters.lose(text)
+		t.waiters.wake(text)
 	}
 	return err
 }
