@@ -58,7 +58,7 @@ var mayImport = map[string][]string{
 	"batch":                {"internal", "golang.org/x/sync"},
 	"cache":                {"internal", "golang.org/x/sync"},
 	"cache/httpcache":      {"internal"},
-	"cache/rediscache":     {"github.com/redis/rueidis"},
+	"cache/rediscache":     {"github.com/redis/rueidis", "golang.org/x/sync"},
 	"cache/ristrettostore": {"github.com/dgraph-io/ristretto/v2"},
 	"cache/storetest":      {},
 	"compress":             {"internal", "github.com/klauspost/compress", "github.com/andybalholm/brotli", "golang.org/x/sync"},
