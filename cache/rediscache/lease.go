@@ -21,12 +21,6 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	if len(wishes) == 0 {
 		return nil, nil
 	}
-	defer f.leave(wishes)
-	for _, w := range wishes {
-		if w.leads = true; !f.waiters.lead(w.text, w.woken) {
-			f.dropped([]K{w.key}, nil, false)
-		}
-	}
 	l := f.hold(ctx, wishes)
 	defer l.stop()
 	defer l.end(failedTo) // if load panics
@@ -35,12 +29,11 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	}
 	var calls []call
 	var filled, failed []*wish[K]
-	var problem error
 	for _, w := range wishes {
 		if f.values[w.at].TTL == 0 {
 			failed = append(failed, w)
 		} else if c, err := f.fill(w.text, w.token, w.born, f.values[w.at]); err != nil {
-			failed, problem = append(failed, w), err
+			failed, f.problem = append(failed, w), err
 		} else {
 			calls, filled = append(calls, c), append(filled, w)
 		}
@@ -50,27 +43,25 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	}
 	f.giveBack(failed, failedTo)
 	if len(calls) == 0 {
-		return again, problem
+		return again, nil
 	}
 	replies, err := f.trip(context.WithoutCancel(ctx), calls...)
-	for i, w := range filled {
-		if err == nil {
-			if stored, _ := replies[i].AsInt64(); stored == 0 {
-				f.counters.lost.Add(1)
-				f.values[w.at].TTL = 0
-				if w.holders++; w.holders < maxHolders {
-					w.born = ""
-					again = append(again, w)
-				}
-			}
-		}
-		f.waiters.wake(w.text) // our own doings are not told us
-	}
 	if err != nil {
 		f.owe(filled)
 		return nil, err
 	}
-	return again, problem
+	for i, w := range filled {
+		if stored, _ := replies[i].AsInt64(); stored != 0 {
+			continue
+		}
+		f.counters.lost.Add(1)
+		f.values[w.at].TTL = 0
+		if w.holders++; w.holders < maxHolders {
+			w.born = ""
+			again = append(again, w)
+		}
+	}
+	return again, nil
 }
 
 // loadInto loads wishes into values. What we have no lease of shall not be kept.
@@ -187,9 +178,6 @@ func (t *Tier[K, V]) giveBack(wishes []*wish[K], how string) {
 	if _, err := t.trip(context.Background(), calls...); err != nil {
 		t.owe(wishes)
 	}
-	for _, w := range wishes {
-		t.waiters.wake(w.text)
-	}
 }
 
 // maxOwed bounds the leases to be given back; more end by themselves.
@@ -222,9 +210,7 @@ func (t *Tier[K, V]) pay() {
 		t.debts.Lock()
 		t.owed = append(owed, t.owed...)
 		t.debts.Unlock()
-		return
 	}
-	t.waiters.wakeAll() // our own doings are not told us
 }
 
 // leaseCall does with our lease what it is told: see leaseScript.

@@ -21,6 +21,9 @@ type Tier[K comparable, V any] struct {
 	sums     map[script]string
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
+	made  time.Time
+	ahead atomic.Int64 // the clock of Redis, in us since 1970, of ours since made
+
 	up       atomic.Bool         // trips are made
 	trusted  atomic.Bool         // the cache may have what it believes to hear the changes of
 	away     atomic.Bool         // what is logged
@@ -55,6 +58,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 	}
 	t := &Tier[K, V]{
 		cfg:      cfg,
+		made:     time.Now(),
 		base:     "{" + cfg.Prefix + "}",
 		patience: cfg.MaxStaleness / 3,
 		sums:     sums(),
@@ -109,8 +113,8 @@ func (t *Tier[K, V]) gap() {
 // returns ctx.Err() if ctx ends first; what is left ends by itself then.
 func (t *Tier[K, V]) Close(ctx context.Context) error {
 	t.closing.Do(func() {
-		t.up.Store(false)
 		close(t.closed)
+		t.up.Store(false)
 		t.gap()
 	})
 	done := make(chan struct{})

@@ -15,12 +15,16 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 	if err != nil {
 		return err
 	}
-	c, err := t.fill(text, "", "0", s)
+	c, err := t.fill(text, "", t.notAfter(), s)
 	if err != nil {
 		return err
 	}
-	_, err = t.trip(ctx, c)
-	t.waiters.wake(text) // our own doings are not told us
+	replies, err := t.trip(ctx, c)
+	if err == nil {
+		if stored, _ := replies[0].AsInt64(); stored == 0 {
+			err = errLate
+		}
+	}
 	return err
 }
 
@@ -30,13 +34,11 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 		return err
 	}
 	var calls []call
-	texts := make([]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		text, err := keyText(key)
 		if err != nil {
 			return err
 		}
-		texts[i] = text
 		calls = append(calls, call{dropScript, []string{t.valueKey(text), t.leaseKey(text)}, nil})
 	}
 	purge := []string{t.base + "s"}
@@ -55,9 +57,6 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 		return nil
 	}
 	_, err := t.trip(ctx, calls...)
-	for _, text := range texts {
-		t.waiters.wake(text)
-	}
 	return err
 }
 
