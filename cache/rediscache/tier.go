@@ -37,6 +37,7 @@ type Tier[K comparable, V any] struct {
 
 	debts sync.Mutex
 	owed  []call // leases to be given back
+	held  map[*hold]struct{}
 
 	running sync.WaitGroup
 	first   chan struct{} // closed when Redis was tried once
@@ -66,6 +67,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 		kick:     make(chan struct{}, 1),
 		first:    make(chan struct{}),
 		closed:   make(chan struct{}),
+		held:     make(map[*hold]struct{}),
 	}
 	t.running.Add(1)
 	go t.pingLoop()
@@ -109,17 +111,19 @@ func (t *Tier[K, V]) gap() {
 	t.waiters.wakeAll()
 }
 
-// Close ends the connection and everything that the tier runs. The cache goes on without it. It
-// returns ctx.Err() if ctx ends first; what is left ends by itself then.
+// Close gives back what this process has leases of, ends the connection and everything that the tier
+// runs. The cache goes on without it. It returns ctx.Err() if ctx ends first; what is left ends by
+// itself then.
 func (t *Tier[K, V]) Close(ctx context.Context) error {
-	t.closing.Do(func() {
-		close(t.closed)
-		t.up.Store(false)
-		t.gap()
-	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		t.closing.Do(func() {
+			t.giveBackAll()
+			close(t.closed)
+			t.up.Store(false)
+			t.gap()
+		})
 		first := t.client.Load()
 		if first != nil {
 			(*first).Close() // which ends a ping that waits

@@ -2,6 +2,7 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hotpath-go/hotpath/cache"
 )
@@ -16,8 +17,8 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 		return err
 	}
 	c, err := t.fill(text, "", t.notAfter(), s)
-	if err != nil {
-		return err
+	if err != nil { // what the key had is gone all the same
+		return errors.Join(err, t.Drop(ctx, []K{key}, nil))
 	}
 	replies, err := t.trip(ctx, c)
 	if err == nil {
