@@ -96,7 +96,7 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 		return v, ErrNotFound
 	}
 	for {
-		asked := c.tags.Now()
+		asked := c.ask()
 		e, by, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, c.ops)
 		joined := by == flight.Joined
 		if joined && (err == nil && c.older(e, asked) || c.tooSoon(err)) {
@@ -156,11 +156,31 @@ func (c *Cache[K, V]) tooSoon(err error) bool {
 	return err == flight.ErrTimeout && c.cfg.LoadTimeout == 0
 }
 
+// A moment is when somebody has asked.
+type moment struct {
+	purges uint64        // tagset's Now
+	at     time.Duration // with a Remote
+}
+
+func (c *Cache[K, V]) ask() moment {
+	m := moment{purges: c.tags.Now()}
+	if c.tier != nil {
+		m.at = now()
+	}
+	return m
+}
+
 // older reports whether a load that was joined by somebody who asked at the given moment had
 // begun before a purge that was over by then. Of several purges only the last is known, so
 // it may say so once too often, never too seldom.
-func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
-	if asked <= e.born {
+//
+// With a Remote it is also older if the load ran without it, and had begun so long ago that what
+// others have changed since then may have been told long before.
+func (c *Cache[K, V]) older(e *Entry[K, V], asked moment) bool {
+	if c.tier != nil && e.expires < asked.at {
+		return true
+	}
+	if asked.purges <= e.born {
 		return false
 	}
 	slots, tagless := e.slots()

@@ -110,7 +110,7 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 			c.counters.Here().misses.Add(uint64(len(keys)))
 		}
 	}()
-	asked := c.tags.Now()
+	asked := c.ask()
 	resident := make([]*Entry[K, V], len(keys))
 	flown := c.flights.DoMany(ctx, keys, c.cfg.LoadTimeout, flight.ManyOps[K, *Entry[K, V]]{
 		Check: func(i int) (*Entry[K, V], bool) {
@@ -145,7 +145,7 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 }
 
 // landed turns the result of a flight into that of a lookup, and counts it.
-func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked uint64, resident *Entry[K, V]) (r result[V]) {
+func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked moment, resident *Entry[K, V]) (r result[V]) {
 	e, how := f.V, missed
 	switch {
 	case f.Joined && (f.Err == nil && c.older(e, asked) || c.tooSoon(f.Err)):

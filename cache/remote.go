@@ -99,13 +99,12 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 		for i, key := range todo {
 			s := shared[i]
 			if r := results[key]; s.Loaded {
-				switch {
-				case r.e == nil:
-				case s.TTL == 0:
-					r.e.weight = 0 // something newer came, from wherever
-				case err != nil:
+				if r.e != nil && r.e.weight != 0 && (s.TTL == 0 || err != nil) {
 					began, _ := r.e.began()
 					c.keepAlone(r.e, began)
+					if s.TTL == 0 {
+						r.e.weight = 0 // something newer came, or may have come
+					}
 				}
 				continue
 			}

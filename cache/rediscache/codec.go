@@ -31,6 +31,9 @@ func decode[V any](text []byte) (v V, err error) {
 
 // keyText is a key as it stands in Redis: strings and integers as they are, all else as JSON.
 func keyText[K comparable](key K) (string, error) {
+	if zero := *new(K); key == zero {
+		key = zero // -0 is 0
+	}
 	v := reflect.ValueOf(&key).Elem()
 	switch {
 	case v.Kind() == reflect.String:

@@ -125,8 +125,10 @@ func (cfg Config[V]) withDefaults() (Config[V], error) {
 func (t *Tier[K, V]) clientOption() rueidis.ClientOption {
 	o := t.cfg.Client
 	o.OnInvalidations = t.invalidated
-	// NOLOOP: what this process writes itself it knows already.
-	o.ClientTrackingOptions = []string{"NOLOOP"}
+	// Without NOLOOP, though each of our own fills takes a value out of the cache that has just come
+	// into it: with it Redis does not tell what it evicts, or forgets that it has to tell, while it does
+	// something for us.
+	o.ClientTrackingOptions = []string{"OPTOUT"}
 	o.PipelineMultiplex = -1 // one connection: what is read and what is told of it are in order
 	o.DisableRetry = true    // a trip has a time limit, and the cache works without it
 	o.DisableAutoPipelining = false

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -167,6 +169,40 @@ func TestWhatCannotBeReadIsLoaded(t *testing.T) {
 }
 
 func nil2(*rediscache.Config[string]) {}
+
+// Whoever waits for a load of a process that is closed in good order does not wait for its lease.
+func TestClose_GivesLeasesBack(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	loading, gate := make(chan bool, 9), make(chan struct{})
+	a := newNode(t, s.addr(), func(context.Context, string) (string, error) { loading <- true; <-gate; return "v", nil })
+	b := newNode(t, s.addr(), func(context.Context, string) (string, error) { return "v", nil })
+	var wg sync.WaitGroup
+	wg.Go(func() { a.must(t, "k", "v") })
+	<-loading
+	if err := a.tier.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	within(t, b, "k", "v")
+	close(gate)
+	wg.Wait()
+}
+
+// -0 and 0 are one key in Go.
+func TestKeys_MinusZero(t *testing.T) {
+	s := startServer(t)
+	tier, err := rediscache.New[float64](rediscache.Config[string]{Client: rueidis.ClientOption{InitAddress: []string{s.addr()}, ForceSingleClient: true}, Prefix: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tier.Close(t.Context()) }()
+	if err := tier.Put(t.Context(), math.Copysign(0, -1), cache.Shared[string]{Value: "v", TTL: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	if s.text("EXISTS", "{test}v::0") != "1" {
+		t.Error("-0 is another key than 0")
+	}
+}
 
 func TestClose(t *testing.T) {
 	s := startServer(t)

@@ -3,7 +3,6 @@ package rediscache
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -38,16 +37,16 @@ type wish[K comparable] struct {
 	failed  int           // how many of their loads have failed
 	left    time.Duration // of that lease
 	woken   <-chan struct{}
-	leads   bool
 }
 
-// Fetch is for the Cache that has the Tier. It returns what it finds however old the news of it
-// are: the cache hears of every change, also of what is on its way, and does not keep that.
+// Fetch is for the Cache that has the Tier. The cache hears of every change, also of one to what is
+// on its way, and does not keep that. So it is with a value that was loaded here, or that was waited
+// for: the cache keeps it when it is asked for next.
 func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, load func(ctx context.Context, keys []K) ([]cache.Shared[V], error)) ([]cache.Shared[V], error) {
 	if err := t.usable(); err != nil {
 		return nil, err
 	}
-	f := fetch[K, V]{t, time.Now(), load, make([]cache.Shared[V], len(keys))}
+	f := fetch[K, V]{Tier: t, began: time.Now(), load: load, values: make([]cache.Shared[V], len(keys))}
 	wishes := make([]*wish[K], len(keys))
 	for i, key := range keys {
 		text, err := keyText(key)
@@ -56,31 +55,29 @@ func (t *Tier[K, V]) Fetch(ctx context.Context, keys []K, maxAge time.Duration, 
 		}
 		wishes[i] = &wish[K]{key: key, text: text, at: i, oldest: maxAge, token: rand.Text()}
 	}
-	var failed error
 	for len(wishes) > 0 {
 		left, err := f.round(ctx, wishes)
-		if unshareable := (*valueError)(nil); errors.As(err, &unshareable) {
-			failed = err // the rest goes on
-		} else if err != nil {
+		if err != nil {
 			return nil, err
 		}
 		wishes = left
 	}
-	return f.values, failed
+	return f.values, f.problem
 }
 
 // A fetch is one call of Fetch.
 type fetch[K comparable, V any] struct {
 	*Tier[K, V]
-	began  time.Time
-	load   loader[K, V]
-	values []cache.Shared[V]
+	began   time.Time
+	load    loader[K, V]
+	values  []cache.Shared[V]
+	problem error // of a value that cannot be shared for what it is; the rest goes on
 }
 
-// answers is what Redis said of wishes. For those leased and held we have entered as waiters.
+// answers is what Redis said of wishes.
 type answers[K comparable] struct {
 	leased []*wish[K] // to us
-	held   []*wish[K] // by others
+	held   []*wish[K] // by others; we have entered as waiters
 	alone  []*wish[K] // the load that we waited for has failed, or may never come
 	again  []*wish[K]
 }
@@ -94,9 +91,8 @@ func (f *fetch[K, V]) round(ctx context.Context, wishes []*wish[K]) (left []*wis
 	}
 	defer f.leave(a.held) // also if load panics
 	again, err := f.lead(ctx, a.leased)
-	left = slices.Concat(a.again, again, a.held)
 	if err != nil {
-		return left, err
+		return nil, err
 	}
 	if err := f.loadInto(ctx, a.alone); err != nil {
 		return nil, err
@@ -106,13 +102,12 @@ func (f *fetch[K, V]) round(ctx context.Context, wishes []*wish[K]) (left []*wis
 			return nil, err
 		}
 	}
-	return left, nil
+	return slices.Concat(a.again, again, a.held), nil
 }
 
 func (f *fetch[K, V]) leave(wishes []*wish[K]) {
 	for _, w := range wishes {
-		f.waiters.leave(w.text, w.leads)
-		w.leads = false
+		f.waiters.leave(w.text)
 	}
 }
 
@@ -162,18 +157,16 @@ func (f *fetch[K, V]) ask(ctx context.Context, wishes []*wish[K]) (a answers[K],
 			w.born, _ = reply[1].ToString()
 			f.counters.leases.Add(1)
 			a.leased = append(a.leased, w)
-			continue
 		case kind == "failed" && w.tryAgain():
 			a.again = append(a.again, w)
 		default: // or not what our script says
 			a.alone = append(a.alone, w)
 		}
-		f.waiters.leave(w.text, false)
+		f.waiters.leave(w.text)
 	}
 	purged, err := f.checkTags(ctx, tagged)
 	if err != nil {
 		f.giveBack(a.leased, gaveUp)
-		f.leave(a.leased)
 		f.leave(a.held)
 		return answers[K]{}, err
 	}

@@ -1,10 +1,12 @@
 package rediscache
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -21,56 +23,47 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	if len(wishes) == 0 {
 		return nil, nil
 	}
-	defer f.leave(wishes)
-	for _, w := range wishes {
-		if w.leads = true; !f.waiters.lead(w.text, w.woken) {
-			f.dropped([]K{w.key}, nil, false)
-		}
-	}
 	l := f.hold(ctx, wishes)
-	defer l.stop()
+	defer f.stop(l)
 	defer l.end(failedTo) // if load panics
 	if err := f.loadInto(ctx, wishes); err != nil {
 		return nil, err
 	}
 	var calls []call
 	var filled, failed []*wish[K]
-	var problem error
 	for _, w := range wishes {
 		if f.values[w.at].TTL == 0 {
 			failed = append(failed, w)
 		} else if c, err := f.fill(w.text, w.token, w.born, f.values[w.at]); err != nil {
-			failed, problem = append(failed, w), err
+			failed, f.problem = append(failed, w), err
 		} else {
 			calls, filled = append(calls, c), append(filled, w)
 		}
 	}
 	if !l.take() {
-		return nil, ctx.Err() // nobody wants it any more, or it came too late
+		return nil, cmp.Or(ctx.Err(), errClosed) // nobody wants it any more, or it came too late
 	}
 	f.giveBack(failed, failedTo)
 	if len(calls) == 0 {
-		return again, problem
+		return again, nil
 	}
 	replies, err := f.trip(context.WithoutCancel(ctx), calls...)
-	for i, w := range filled {
-		if err == nil {
-			if stored, _ := replies[i].AsInt64(); stored == 0 {
-				f.counters.lost.Add(1)
-				f.values[w.at].TTL = 0
-				if w.holders++; w.holders < maxHolders {
-					w.born = ""
-					again = append(again, w)
-				}
-			}
-		}
-		f.waiters.wake(w.text) // our own doings are not told us
-	}
 	if err != nil {
 		f.owe(filled)
 		return nil, err
 	}
-	return again, problem
+	for i, w := range filled {
+		if stored, _ := replies[i].AsInt64(); stored != 0 {
+			continue
+		}
+		f.counters.lost.Add(1)
+		f.values[w.at].TTL = 0
+		if w.holders++; w.holders < maxHolders {
+			w.born = ""
+			again = append(again, w)
+		}
+	}
+	return again, nil
 }
 
 // loadInto loads wishes into values. What we have no lease of shall not be kept.
@@ -101,68 +94,48 @@ func (f *fetch[K, V]) loadInto(ctx context.Context, wishes []*wish[K]) error {
 // A hold is leases that are renewed, until they are taken or given back.
 type hold struct {
 	over atomic.Bool
+	done chan struct{}
 	back func(how string)
-	stop func() // what may still run of it
 }
 
 // hold renews the leases of wishes while their load goes on, and gives them back when ctx ends: a
 // load that goes on although nobody waits for it must not keep others from theirs.
 func (f *fetch[K, V]) hold(ctx context.Context, wishes []*wish[K]) *hold {
-	l := &hold{back: func(how string) { f.giveBack(wishes, how) }}
+	l := &hold{done: make(chan struct{}), back: func(how string) { f.giveBack(wishes, how) }}
+	f.debts.Lock()
+	f.held[l] = struct{}{}
+	f.debts.Unlock()
 	calls := make([]call, len(wishes))
 	for i, w := range wishes {
 		calls[i] = f.leaseCall(w.text, w.token, f.leaseTime())
 	}
-	ctxEnded := context.AfterFunc(ctx, func() {
-		if ctx.Err() == context.DeadlineExceeded {
-			l.end(failedTo)
-		} else {
-			l.end(gaveUp)
+	go func() {
+		renewal := time.NewTicker(f.cfg.Lease / 3)
+		defer renewal.Stop()
+		for !l.over.Load() {
+			select {
+			case <-l.done:
+				return
+			case <-ctx.Done():
+				if ctx.Err() == context.DeadlineExceeded {
+					l.end(failedTo)
+				} else {
+					l.end(gaveUp)
+				}
+			case <-renewal.C:
+				_, _ = f.trip(ctx, calls...) // lost: then the fill will find that
+			}
 		}
-	})
-	renewals := f.every(f.cfg.Lease/3, func() (on bool) {
-		if l.over.Load() {
-			return false
-		}
-		_, _ = f.trip(context.Background(), calls...) // lost: then the fill will find that
-		return true
-	})
-	l.stop = func() {
-		ctxEnded()
-		renewals()
-	}
+	}()
 	return l
 }
 
-// every calls fn again and again, until it returns false, stop is called or the tier is closed.
-func (t *Tier[K, V]) every(d time.Duration, fn func() bool) (stop func()) {
-	var mu sync.Mutex
-	var timer *time.Timer
-	stopped := false
-	again := func(f func()) {
-		mu.Lock()
-		defer mu.Unlock()
-		if !stopped {
-			timer = time.AfterFunc(d, f)
-		}
-	}
-	var tick func()
-	tick = func() {
-		select {
-		case <-t.closed:
-		default:
-			if fn() {
-				again(tick)
-			}
-		}
-	}
-	again(tick)
-	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		stopped = true
-		timer.Stop()
-	}
+// stop ends what still runs of l.
+func (f *fetch[K, V]) stop(l *hold) {
+	close(l.done)
+	f.debts.Lock()
+	defer f.debts.Unlock()
+	delete(f.held, l)
 }
 
 // take ends the renewals; false: the leases have been given back.
@@ -173,6 +146,17 @@ func (l *hold) end(how string) {
 	if l.take() {
 		l.back(how)
 	}
+}
+
+// giveBackAll gives back every lease that this process has.
+func (t *Tier[K, V]) giveBackAll() {
+	t.debts.Lock()
+	all := slices.Collect(maps.Keys(t.held))
+	t.debts.Unlock()
+	for _, l := range all {
+		l.end(gaveUp)
+	}
+	t.pay()
 }
 
 // giveBack ends leases without a value.
@@ -186,9 +170,6 @@ func (t *Tier[K, V]) giveBack(wishes []*wish[K], how string) {
 	}
 	if _, err := t.trip(context.Background(), calls...); err != nil {
 		t.owe(wishes)
-	}
-	for _, w := range wishes {
-		t.waiters.wake(w.text)
 	}
 }
 
@@ -222,9 +203,7 @@ func (t *Tier[K, V]) pay() {
 		t.debts.Lock()
 		t.owed = append(owed, t.owed...)
 		t.debts.Unlock()
-		return
 	}
-	t.waiters.wakeAll() // our own doings are not told us
 }
 
 // leaseCall does with our lease what it is told: see leaseScript.

@@ -57,6 +57,17 @@ func (n *node) must(t testing.TB, key, want string) {
 	}
 }
 
+// keeps has key in the memory of n: what n has loaded itself it keeps when it is asked for next.
+func (n *node) keeps(t testing.TB, key, want string) {
+	t.Helper()
+	eventually(t, "it keeps "+key, func() bool {
+		n.must(t, key, want)
+		_ = n.tier.Remove(t.Context(), "nobody") // when this is back everything that was told before is here
+		_, here := n.Peek(key)
+		return here
+	})
+}
+
 // eventually waits until what is told by messages has arrived.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -107,8 +118,8 @@ func TestDeleteIsToldToOthers(t *testing.T) {
 	a, b := newNode(t, s.addr(), src.load), newNode(t, s.addr(), src.load)
 	for i := range 20 { // each direction: who loaded it, and who took it
 		want := "k#" + strconv.Itoa(i+1)
-		a.must(t, "k", want)
-		b.must(t, "k", want)
+		a.keeps(t, "k", want)
+		b.keeps(t, "k", want)
 		if i%2 == 0 {
 			a.Delete("k")
 		} else {
@@ -137,10 +148,10 @@ func TestTags(t *testing.T) {
 		}
 	}
 	for i := 1; i <= 10; i++ {
-		a.must(t, "k", "k#"+strconv.Itoa(i))
-		b.must(t, "k", "k#"+strconv.Itoa(i))
-		a.must(t, "other", "other#"+strconv.Itoa((i+1)/2))
-		b.must(t, "other", "other#"+strconv.Itoa((i+1)/2))
+		a.keeps(t, "k", "k#"+strconv.Itoa(i))
+		b.keeps(t, "k", "k#"+strconv.Itoa(i))
+		a.keeps(t, "other", "other#"+strconv.Itoa((i+1)/2))
+		b.keeps(t, "other", "other#"+strconv.Itoa((i+1)/2))
 		switch n := []*node{a, b}[i/2%2]; {
 		case i%2 == 1:
 			n.PurgeTags("of k")

@@ -47,12 +47,11 @@ end
 local holder = redis.pcall('GET', KEYS[2])
 if type(holder) == 'string' then
 	local left = redis.call('PTTL', KEYS[2])
-	if holder == '!' .. ARGV[5] then return {'failed'} end
+	if ARGV[5] ~= '' and holder == '!' .. ARGV[5] then return {'failed'} end
 	if left > 0 and holder ~= ARGV[2] and string.sub(holder, 1, 1) ~= '!' then return {'held', holder, left} end
 end
 if not s then s = now; redis.call('SET', KEYS[3], text(now)) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
-redis.call('GET', KEYS[2]) -- to be told who takes it away
 return {'lease', text(math.max(now, s))}
 `
 
@@ -66,6 +65,7 @@ const setScript script = common + `
 local now, born = time(), tonumber(ARGV[3])
 local s = tonumber(redis.pcall('GET', KEYS[3]))
 if ARGV[2] == '' then
+	if now > born then return 0 end
 	if not s then s = now; redis.call('SET', KEYS[3], text(now)) end
 	born = math.max(now, s)
 elseif redis.pcall('GET', KEYS[2]) ~= ARGV[2] then
@@ -74,18 +74,19 @@ end
 local keep, tags, good = tonumber(ARGV[5]), {}, true
 for i = 8, #ARGV do
 	tags[i - 7] = ARGV[i]
-	local tag = ARGV[1] .. ARGV[i]
-	local p = tonumber(redis.pcall('GET', tag))
-	if not p then
-		p = s or now
-		redis.call('SET', tag, text(p))
-		if ARGV[i] ~= '' and keep >= 0 then redis.call('PEXPIRE', tag, text(keep + 86400000)) end
-	elseif ARGV[i] ~= '' then
+	local p = tonumber(redis.pcall('GET', ARGV[1] .. ARGV[i])) or s or now
+	if p > born then good = false end
+end
+for _, name in ipairs(good and tags or {}) do
+	local tag = ARGV[1] .. name
+	if not tonumber(redis.pcall('GET', tag)) then
+		redis.call('SET', tag, text(s or now))
+		if name ~= '' and keep >= 0 then redis.call('PEXPIRE', tag, text(keep + 86400000)) end
+	elseif name ~= '' then
 		local left = redis.call('PTTL', tag)
 		if left >= 0 and keep < 0 then redis.call('PERSIST', tag)
 		elseif left >= 0 and left < keep then redis.call('PEXPIRE', tag, text(keep + 86400000)) end
 	end
-	if p > born then good = false end
 end
 if good then
 	redis.call('DEL', KEYS[1]) -- whatever it was
@@ -95,10 +96,7 @@ if good then
 	if keep >= 0 then redis.call('PEXPIRE', KEYS[1], ARGV[5]) end
 end
 redis.call('DEL', KEYS[2])
-if not good then return 0 end
-redis.call('HGET', KEYS[1], 'b')
-for _, tag in ipairs(tags) do redis.call('GET', ARGV[1] .. tag) end
-return 1
+return good and 1 or 0
 `
 
 // KEYS: lease. ARGV: token, for how many ms to keep it (0: give it back; !: say that its load has
@@ -121,17 +119,22 @@ end
 return 1
 `
 
-// KEYS: value, lease.
+// KEYS: value, lease. Who is loading the value is told of its end even if it has had no beginning.
 const dropScript script = common + `
-redis.call('DEL', KEYS[1])
+if redis.call('DEL', KEYS[1]) == 0 then
+	redis.call('SET', KEYS[1], '')
+	redis.call('DEL', KEYS[1])
+end
 redis.call('DEL', KEYS[2])
 return 1
 `
 
-// KEYS: s, the tag of everything.
-const initScript script = common + `
+// KEYS: s, the tag of everything, which is made before anybody reads it: making it would be told to all
+// as a purge.
+const pingScript script = common + `
+local now = time()
 if redis.call('EXISTS', KEYS[2]) == 0 then
-	redis.call('SET', KEYS[2], text(math.max(time(), tonumber(redis.pcall('GET', KEYS[1])) or 0)))
+	redis.call('SET', KEYS[2], text(math.max(now, tonumber(redis.pcall('GET', KEYS[1])) or 0)))
 end
-return 1
+return now
 `

@@ -21,6 +21,9 @@ type Tier[K comparable, V any] struct {
 	sums     map[script]string
 	client   atomic.Pointer[rueidis.Client] // nil: Redis was never there
 
+	made  time.Time
+	ahead atomic.Int64 // the clock of Redis, in us since 1970, of ours since made
+
 	up       atomic.Bool         // trips are made
 	trusted  atomic.Bool         // the cache may have what it believes to hear the changes of
 	away     atomic.Bool         // what is logged
@@ -34,6 +37,7 @@ type Tier[K comparable, V any] struct {
 
 	debts sync.Mutex
 	owed  []call // leases to be given back
+	held  map[*hold]struct{}
 
 	running sync.WaitGroup
 	first   chan struct{} // closed when Redis was tried once
@@ -55,6 +59,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 	}
 	t := &Tier[K, V]{
 		cfg:      cfg,
+		made:     time.Now(),
 		base:     "{" + cfg.Prefix + "}",
 		patience: cfg.MaxStaleness / 3,
 		sums:     sums(),
@@ -62,6 +67,7 @@ func New[K comparable, V any](cfg Config[V]) (*Tier[K, V], error) {
 		kick:     make(chan struct{}, 1),
 		first:    make(chan struct{}),
 		closed:   make(chan struct{}),
+		held:     make(map[*hold]struct{}),
 	}
 	t.running.Add(1)
 	go t.pingLoop()
@@ -105,17 +111,19 @@ func (t *Tier[K, V]) gap() {
 	t.waiters.wakeAll()
 }
 
-// Close ends the connection and everything that the tier runs. The cache goes on without it. It
-// returns ctx.Err() if ctx ends first; what is left ends by itself then.
+// Close gives back what this process has leases of, ends the connection and everything that the tier
+// runs. The cache goes on without it. It returns ctx.Err() if ctx ends first; what is left ends by
+// itself then.
 func (t *Tier[K, V]) Close(ctx context.Context) error {
-	t.closing.Do(func() {
-		t.up.Store(false)
-		close(t.closed)
-		t.gap()
-	})
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		t.closing.Do(func() {
+			t.giveBackAll()
+			close(t.closed)
+			t.up.Store(false)
+			t.gap()
+		})
 		first := t.client.Load()
 		if first != nil {
 			(*first).Close() // which ends a ping that waits

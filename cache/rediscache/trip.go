@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -14,6 +15,7 @@ import (
 
 var (
 	errAway   = errors.New("rediscache: Redis does not answer")
+	errLate   = errors.New("rediscache: a Set came to Redis too late")
 	errClosed = errors.New("rediscache: the tier is closed")
 )
 
@@ -190,12 +192,18 @@ func (t *Tier[K, V]) ping() error {
 	}
 	// A read of a key of ours goes the way that all our trips go, also in a cluster.
 	ctx, all := context.Background(), t.base+"t:"
-	err := (*client).Do(ctx, (*client).B().Get().Key(all).Build()).Error()
-	if rueidis.IsRedisNil(err) {
-		// Made before anybody reads it, or making it would be told to all as a purge.
-		err = (*client).Do(ctx, t.command(*client, call{initScript, []string{t.base + "s", all}, nil}, true)).Error()
+	sent := time.Since(t.made)
+	reply, err := (*client).Do(ctx, t.command(*client, call{pingScript, []string{t.base + "s", all}, nil}, true)).AsInt64()
+	if err == nil {
+		t.ahead.Store(reply - sent.Microseconds())
 	}
 	return err
+}
+
+// notAfter is when, by the clock of Redis, a trip that begins now is too late. It is never too
+// early: the last ping was sent before Redis looked at its clock for it.
+func (t *Tier[K, V]) notAfter() string {
+	return strconv.FormatInt((time.Since(t.made)+t.patience).Microseconds()+t.ahead.Load(), 10)
 }
 
 // settle takes the result of a ping.
@@ -203,6 +211,11 @@ func (t *Tier[K, V]) settle(err error) {
 	if err == nil {
 		t.trusted.Store(true)
 		t.up.Store(true)
+		select {
+		case <-t.closed:
+			t.up.Store(false)
+		default:
+		}
 		if t.away.Swap(false) {
 			t.cfg.Logger.Info("rediscache: Redis is there", "prefix", t.cfg.Prefix)
 		}

@@ -12,11 +12,6 @@ import (
 	"github.com/hotpath-go/hotpath/cache"
 )
 
-// valueError is of a value that cannot be shared for what it is.
-type valueError struct{ error }
-
-func (e *valueError) Unwrap() error { return e.error }
-
 // What a value is of besides its bytes: written once, read as it is.
 const headerSize = 1 + 3*8
 
@@ -39,10 +34,10 @@ func (t *Tier[K, V]) fill(text, token, born string, s cache.Shared[V]) (call, er
 	if !s.Missing {
 		var err error
 		if body, err = t.cfg.Encode(s.Value); err != nil {
-			return call{}, &valueError{fmt.Errorf("rediscache: Encode: %w", err)}
+			return call{}, fmt.Errorf("rediscache: Encode: %w", err)
 		}
 		if len(body) > t.cfg.MaxValueBytes {
-			return call{}, &valueError{fmt.Errorf("rediscache: a value of %d bytes is not shared: MaxValueBytes is %d", len(body), t.cfg.MaxValueBytes)}
+			return call{}, fmt.Errorf("rediscache: a value of %d bytes is not shared: MaxValueBytes is %d", len(body), t.cfg.MaxValueBytes)
 		}
 	}
 	fresh, keep := "-1", "-1"

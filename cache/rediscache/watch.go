@@ -11,8 +11,8 @@ import (
 
 const anyAge = time.Duration(math.MaxInt64) // what cache asks for if it has nothing of a key
 
-// invalidated hears, on the goroutine that reads the connection, which keys others have changed;
-// nil: all, or the connection is gone.
+// invalidated hears, on the goroutine that reads the connection, which keys have changed, or are not
+// watched any more; nil: all, or the connection is gone.
 func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 	if names == nil {
 		t.trusted.Store(false)
@@ -43,8 +43,8 @@ func (t *Tier[K, V]) invalidated(names []rueidis.RedisMessage) {
 			tags = append(tags, rest)
 		case "v:", "l:":
 			_, text, _ := strings.Cut(rest, ":") // behind the version
-			// Who loads has lost the lease: to a writer of a key that had no value to be told of.
-			if kind == "l:" && !t.waiters.lose(text) {
+			if kind == "l:" {
+				t.waiters.wake(text)
 				continue
 			}
 			if key, err := textKey[K](text); err == nil {
@@ -68,7 +68,6 @@ type waiters struct {
 type waiting struct {
 	fetches int
 	woken   chan struct{} // closed when the lease has changed
-	leaders int           // those of the fetches that have had it
 }
 
 // enter is called before the trip of a Fetch: what happens to the lease after that wakes it.
@@ -87,39 +86,14 @@ func (w *waiters) enter(key string) (woken <-chan struct{}) {
 	return x.woken
 }
 
-// lead is called by one who has entered and got the lease. still is false if it has changed since he
-// entered, for that was perhaps after he got it.
-func (w *waiters) lead(key string, woken <-chan struct{}) (still bool) {
+// leave ends what enter began.
+func (w *waiters) leave(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	x := w.m[key]
-	x.leaders++
-	return x.woken == woken
-}
-
-// leave ends what enter, and lead, have begun.
-func (w *waiters) leave(key string, leads bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	x := w.m[key]
-	if leads {
-		x.leaders--
-	}
 	if x.fetches--; x.fetches == 0 {
 		delete(w.m, key)
 	}
-}
-
-// lose is for a lease that others have changed. It reports whether somebody here had it.
-func (w *waiters) lose(key string) (had bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	x := w.m[key]
-	if x == nil {
-		return false
-	}
-	x.wake()
-	return x.leaders > 0
 }
 
 func (w *waiters) wake(key string) {

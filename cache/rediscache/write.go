@@ -2,6 +2,7 @@ package rediscache
 
 import (
 	"context"
+	"errors"
 
 	"github.com/hotpath-go/hotpath/cache"
 )
@@ -15,12 +16,16 @@ func (t *Tier[K, V]) Put(ctx context.Context, key K, s cache.Shared[V]) error {
 	if err != nil {
 		return err
 	}
-	c, err := t.fill(text, "", "0", s)
-	if err != nil {
-		return err
+	c, err := t.fill(text, "", t.notAfter(), s)
+	if err != nil { // what the key had is gone all the same
+		return errors.Join(err, t.Drop(ctx, []K{key}, nil))
 	}
-	_, err = t.trip(ctx, c)
-	t.waiters.wake(text) // our own doings are not told us
+	replies, err := t.trip(ctx, c)
+	if err == nil {
+		if stored, _ := replies[0].AsInt64(); stored == 0 {
+			err = errLate
+		}
+	}
 	return err
 }
 
@@ -30,13 +35,11 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 		return err
 	}
 	var calls []call
-	texts := make([]string, len(keys))
-	for i, key := range keys {
+	for _, key := range keys {
 		text, err := keyText(key)
 		if err != nil {
 			return err
 		}
-		texts[i] = text
 		calls = append(calls, call{dropScript, []string{t.valueKey(text), t.leaseKey(text)}, nil})
 	}
 	purge := []string{t.base + "s"}
@@ -55,9 +58,6 @@ func (t *Tier[K, V]) Drop(ctx context.Context, keys []K, tags []string) error {
 		return nil
 	}
 	_, err := t.trip(ctx, calls...)
-	for _, text := range texts {
-		t.waiters.wake(text)
-	}
 	return err
 }
 
