@@ -110,7 +110,7 @@ func (g *grant) Return(part *http.Request) {
 		}
 		g.takeBack(own.p, own.fp, own.lent)
 	}
-	g.core.tell(context.WithoutCancel(part.Context()), share.state, ops)
+	_ = g.core.tell(context.WithoutCancel(part.Context()), share.state, ops)
 }
 
 // lend moves what the envelope has paid to a part's charge.

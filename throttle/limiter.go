@@ -126,19 +126,23 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 	if key.kind == noKey || n < 1 || n > p.law.burst {
 		return false
 	}
-	now, fp := l.clock.now(), l.seeds.fingerprint(key)
-	open := l.isOpen(s, now)
-	if open && now-l.breaker.opened.Load() > int64(s.cfg.Lease+s.cfg.Budget) {
-		// Nothing is held any more.
-	} else if left, _, ok := p.pay(fp, now, n); ok {
-		here := l.counters.Here()
-		here.outcome[passes].Add(1)
-		here.remote[byLease].Add(1)
-		d.Allowed = true
-		if !p.Shadow {
-			d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+	fp, open, held := l.seeds.fingerprint(key), l.breaker.open.Load(), true
+	if open {
+		now := l.clock.now()
+		open = l.isOpen(s, now)
+		held = now-l.breaker.opened.Load() <= int64(s.cfg.Lease+s.cfg.Budget) // after that nothing is
+	}
+	if held {
+		if left, _, ok := p.pay(fp, &l.clock, n); ok {
+			here := l.counters.Here()
+			here.outcome[passes].Add(1)
+			here.remote[byLease].Add(1)
+			d.Allowed = true
+			if !p.Shadow {
+				d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+			}
+			return true
 		}
-		return true
 	}
 	if open && s.cfg.OnDown == "local" && l.takeKnown(p.local, fp, n, d) {
 		l.counters.Here().remote[byFallback].Add(1)
@@ -187,7 +191,7 @@ func (l *Limiter) Refund(ctx context.Context, key Key, n int64) {
 	fp := l.seeds.fingerprint(&key)
 	s := l.state.Load()
 	pl := s.plan(l.tier)
-	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, fp, key, n) {
+	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, key, n) {
 		return
 	}
 	for _, p := range pl.policies {

@@ -126,5 +126,5 @@ func (l *core) undo(ctx context.Context, s *state, cs []charge) {
 			ops = append(ops, c.claim.p.backOp(c.claim.key, c.cost))
 		}
 	}
-	l.tell(ctx, s, ops)
+	_ = l.tell(ctx, s, ops)
 }

@@ -84,7 +84,7 @@ func (l *core) share(ctx context.Context, s *state, cs []charge, enforced int) (
 	for i := range cs {
 		switch c := &cs[i]; {
 		case c.cost == 0:
-		case c.payFromLease(now):
+		case c.payFromLease(&l.clock):
 			paid = byLease
 		case i >= enforced && c.shielded(now):
 			c.ruling = over
@@ -129,8 +129,8 @@ func (c *charge) shielded(now int64) bool {
 	return true
 }
 
-func (c *charge) payFromLease(now int64) bool {
-	left, until, ok := c.p.pay(c.fp, now, c.cost)
+func (c *charge) payFromLease(clock *clock) bool {
+	left, until, ok := c.p.pay(c.fp, clock, c.cost)
 	if ok {
 		c.claim.by, c.claim.held = byLease, until
 		c.holds(left)
@@ -151,7 +151,6 @@ func (l *core) payBack(cs []charge) {
 // askRemote makes the trip for those of cs that have paid nothing. An error: none of it is known to
 // have happened.
 func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, asks int) (ruling, error) {
-	now := l.clock.now()
 	ops := make([]Op, 0, asks)
 	for i := range cs {
 		c := &cs[i]
@@ -161,7 +160,7 @@ func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, a
 		op := c.p.op(c.claim.key)
 		op.Cost, op.Soft = c.cost, i >= enforced
 		if s.cfg.Lease > 0 {
-			c.claim.renewal = l.renew(s, c.p, c.fp, now)
+			c.claim.renewal = l.renew(s, c.p, c.fp)
 			op.Back, op.Ahead = c.claim.rest, leaseSize(c.claim.level)
 		}
 		ops = append(ops, op)
@@ -169,7 +168,7 @@ func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, a
 	sent := l.clock.now() // the store decides later, so what it lends is spent in time
 	if err := l.trip(ctx, s, ops); err != nil {
 		for i := range cs {
-			cs[i].claim.finish(leaseWord(now, 0, cs[i].claim.level, leased))
+			cs[i].claim.finish(leaseWord(sent, 0, cs[i].claim.level, leased))
 		}
 		return over, err
 	}

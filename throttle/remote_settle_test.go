@@ -1,0 +1,173 @@
+package throttle_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hotpath-go/hotpath/throttle"
+)
+
+// open loses the store, and lets five callers find out.
+func open(t *testing.T, l *throttle.Limiter, s *store) {
+	t.Helper()
+	s.set(func() { s.fail = errDead })
+	for range 5 {
+		l.Take(t.Context(), throttle.KeyOf("somebody"), 1)
+	}
+	if l.Stats().RemoteUp {
+		t.Fatal("the breaker is closed after five failures")
+	}
+}
+
+// back finds the store again.
+func back(t *testing.T, l *throttle.Limiter, s *store) {
+	t.Helper()
+	s.set(func() { s.fail = nil })
+	time.Sleep(time.Second)
+	l.Take(t.Context(), throttle.KeyOf("somebody"), 1)
+	synctest.Wait()
+	if !l.Stats().RemoteUp {
+		t.Fatal("the breaker is open though the store is back")
+	}
+}
+
+// C1: what could not be sent, for the Remote is down, goes back with the next settlement; what was lost on
+// the way does not, for it may have been there: sent again it would be given twice.
+func TestC1_ReturnsThatWereNotSent(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		lose func(t *testing.T, l *throttle.Limiter, s *store)
+		find func(t *testing.T, l *throttle.Limiter, s *store)
+		left int64
+	}{
+		{"not sent", open, back, 90},
+		{"lost", func(_ *testing.T, _ *throttle.Limiter, s *store) { s.set(func() { s.fail = errDead }) }, func(_ *testing.T, _ *throttle.Limiter, s *store) { s.set(func() { s.fail = nil }) }, 50},
+		{"unanswered", func(_ *testing.T, _ *throttle.Limiter, s *store) { s.set(func() { s.late = true }) }, func(_ *testing.T, _ *throttle.Limiter, s *store) { s.set(func() { s.late = false }) }, 90},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &store{}
+				l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, 1000*time.Hour), Logger: quiet()})
+				h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					_ = l.Settle(w, "", 50)
+					tc.lose(t, l, s)
+					_ = l.Settle(w, "", 10)
+					tc.find(t, l, s)
+					for range 3 {
+						_ = l.Settle(w, "", 10)
+					}
+				}))
+				serve(h, request())
+				if got := s.held("default", throttle.KeyAddr(addr("192.0.2.1"), 0)); got != tc.left {
+					t.Errorf("settled to 50 and then to 10: %d left of 100, want %d", got, tc.left)
+				}
+			})
+		})
+	}
+}
+
+// C1: the same of a request that the share here was charged for first, and the Remote more.
+func TestC1_ReturnsOfTheTwinsCharge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{fail: errDead}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, 1000*time.Hour), Logger: quiet()})
+		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+		h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.set(func() { s.fail = nil })
+			if !l.Charge(w, r, "", 50) {
+				t.Error("no")
+			}
+			open(t, l, s)
+			_ = l.Settle(w, "", 21) // 30 of the 50
+			if here := l.Peek(t.Context(), key, 0).Remaining; here != 99 {
+				t.Errorf("%d left here, want 99", here)
+			}
+			back(t, l, s)
+			_ = l.Settle(w, "", 21)
+		}))
+		serve(h, request())
+		if held := s.held("default", key); held != 80 {
+			t.Errorf("%d left of 100 after 50 and 30 back, want 80", held)
+		}
+	})
+}
+
+// C1: what the Remote could not be told it takes is uncollected, until a later settlement collects it.
+func TestC1_CollectedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, 1000*time.Hour), Logger: quiet()})
+		h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			open(t, l, s)
+			_ = l.Settle(w, "", 30)
+			back(t, l, s)
+			_ = l.Settle(w, "", 30)
+			_ = l.Settle(w, "", 0)
+		}))
+		serve(h, request())
+		if held := s.held("default", throttle.KeyAddr(addr("192.0.2.1"), 0)); held != 100 {
+			t.Errorf("settled to 30 and to nothing: %d left of 100", held)
+		}
+		if n := l.Stats().Uncollected["default"]; n != 29 {
+			t.Errorf("%d uncollected, want 29", n)
+		}
+	})
+}
+
+// D3: who is refused while a refund is on its way leaves no shield that outlives it.
+func TestD3_RefundsEndShields(t *testing.T) {
+	key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+	refused := func(t *testing.T, l *throttle.Limiter) {
+		go l.Take(t.Context(), key, 1) // is decided after 5 ms, and shields after 10
+		time.Sleep(time.Millisecond)
+	}
+	for name, give := range map[string]func(t *testing.T, l *throttle.Limiter){ // is there after 6 ms
+		"Refund": func(t *testing.T, l *throttle.Limiter) {
+			l.Take(t.Context(), key, 1)
+			time.Sleep(2 * time.Second)
+			refused(t, l)
+			l.Refund(t.Context(), key, 2)
+		},
+		"Settle": func(t *testing.T, l *throttle.Limiter) {
+			serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				time.Sleep(2 * time.Second)
+				refused(t, l)
+				_ = l.Settle(w, "", 0)
+			})), request())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &store{latency: 10 * time.Millisecond}
+				l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(2, time.Hour), Logger: quiet()})
+				l.Take(t.Context(), key, 1)
+				give(t, l)
+				synctest.Wait()
+				if d := l.Take(t.Context(), key, 1); !d.Allowed {
+					t.Errorf("given back here, and refused: %+v", d)
+				}
+			})
+		})
+	}
+}
+
+// D3: what a caller has taken who leaves the line ends the shield that others have met.
+func TestD3_LeavingEndsShields(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{latency: 10 * time.Millisecond}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(2, time.Hour), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		gone, leave := context.WithCancel(t.Context())
+		time.AfterFunc(time.Millisecond, leave)
+		go func() { _ = l.Wait(gone, key, 2) }()
+		time.Sleep(9 * time.Millisecond)
+		go l.Take(t.Context(), key, 1) // is refused after 14 ms, as the other's are on their way back
+		time.Sleep(30 * time.Millisecond)
+		if d := l.Take(t.Context(), key, 2); !d.Allowed {
+			t.Errorf("given back here, and refused: %+v", d)
+		}
+	})
+}
