@@ -110,15 +110,44 @@ func (l *Limiter) takeKnown(p *policy, fp uint64, n int64, d *Decision) bool {
 }
 
 func (l *Limiter) takeAny(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
-	if k := len(pl.policies); s.cfg.Remote != nil && k == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
-		return
-	} else if k <= fewPolicies {
+	switch k := len(pl.policies); {
+	case s.cfg.Remote != nil:
+		l.takeShared(ctx, s, pl, key, n, d)
+	case k <= fewPolicies:
 		var some [fewPolicies]charge
-		l.take(ctx, s, pl, some[:k], key, n, d)
-	} else {
+		l.takeHere(pl, some[:k], key, n, d)
+	default:
 		var all [maxApplicable]charge
-		l.take(ctx, s, pl, all[:k], key, n, d)
+		l.takeHere(pl, all[:k], key, n, d)
 	}
+}
+
+func (l *Limiter) takeHere(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = l.decide(cs, pl.enforced)
+	}
+	l.count(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
+}
+
+func (l *Limiter) takeShared(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
+	if len(pl.policies) == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
+		return
+	}
+	var few [fewPolicies]charge
+	cs := few[:]
+	if k := len(pl.policies); k <= fewPolicies {
+		cs = few[:k]
+	} else {
+		cs = make([]charge, k)
+	}
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = l.admit(ctx, s, cs, pl.enforced)
+	}
+	l.count(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
 }
 
 // takeHeld is takeKnown with a Remote: for a key that holds a lease, and while the Remote is down.
@@ -149,19 +178,6 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 		return true
 	}
 	return false
-}
-
-func (l *Limiter) take(ctx context.Context, s *state, pl *plan, cs []charge, key *Key, n int64, d *Decision) {
-	rule := l.assemble(pl, cs, key, n)
-	switch {
-	case rule != passes:
-	case s.cfg.Remote == nil:
-		rule = l.decide(cs, pl.enforced)
-	default:
-		rule = l.admit(ctx, s, cs, pl.enforced)
-	}
-	l.count(rule, cs[:pl.enforced])
-	d.put(rule, cs[:pl.enforced])
 }
 
 // Peek says what Take would say, and changes nothing.
@@ -207,14 +223,14 @@ func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	case key.kind == noKey || len(pl.policies) == 0:
 		return unkeyed
 	}
-	fp := l.seeds.fingerprint(key)
+	fp, shared := l.seeds.fingerprint(key), pl.policies[0].local != nil
 	for i := range cs {
-		p := pl.policies[i]
-		cs[i].p, cs[i].fp = p, fp
-		if p.local != nil {
-			cs[i].claimed(key)
+		c := &cs[i]
+		c.p, c.fp = pl.policies[i], fp
+		if shared {
+			c.claimed(key)
 		}
-		cs[i].setCost(n)
+		c.setCost(n)
 	}
 	return passes
 }

@@ -21,12 +21,8 @@ type claim struct {
 	renewal
 }
 
-// claimed makes c a charge on the Remote's bucket of key, if there is a Remote.
-func (c *charge) claimed(key *Key) {
-	if c.p.local != nil {
-		c.claim = &claim{p: c.p, key: *key}
-	}
-}
+// claimed makes c a charge on the Remote's bucket of key.
+func (c *charge) claimed(key *Key) { c.claim = &claim{p: c.p, key: *key} }
 
 // known reports whether it is known what the bucket of c holds: of a lease that is not.
 func (c *charge) known() bool {
