@@ -220,13 +220,13 @@ func (l *core) shield(p *policy, fp uint64, r *renewal, now int64, due time.Dura
 }
 
 // unshield lets fp ask again.
-func (p *policy) unshield(fp uint64, now int64) {
+func (p *policy) unshield(fp uint64) {
 	for {
 		at, v := p.leases.find(fp)
-		if at == nil || wordKind(v) != shielded || wordUntil(v, now) <= now {
+		if at == nil || wordKind(v) != shielded {
 			return
 		}
-		if at.word.CompareAndSwap(v, leaseWord(wordUntil(v, now), 0, 0, leased)) {
+		if at.word.CompareAndSwap(v, v&^leaseLow) { // a lease that holds nothing
 			return
 		}
 	}

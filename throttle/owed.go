@@ -97,7 +97,7 @@ func (l *core) tell(ctx context.Context, s *state, ops []Op) error {
 	for i := range ops {
 		op := &ops[i]
 		if p := s.policy(op.Policy); err == nil && op.Back > 0 && p != nil {
-			p.unshield(l.seeds.fingerprint(&op.Key), l.clock.now())
+			p.unshield(l.seeds.fingerprint(&op.Key))
 		}
 	}
 	return err

@@ -50,7 +50,7 @@ func (l *core) admit(ctx context.Context, s *state, cs []charge, enforced int) r
 // begin makes c ready to be decided, for the first time or again.
 func (c *charge) begin() {
 	cl := c.claim
-	c.p, cl.by, cl.renewal = cl.p, byNobody, renewal{}
+	c.p, cl.by, cl.held, cl.renewal = cl.p, byNobody, 0, renewal{}
 	if c.ruling < unkeyed { // a shadow's may be
 		c.ruling = passes
 		c.setCost(cl.cost)
@@ -219,10 +219,10 @@ func (l *core) answered(s *state, c *charge, op *Op, rule ruling, sent int64) {
 	c.ahead -= min(uint64(held)*law.token, c.ahead)
 	if op.Granted < op.Cost && (rule == passes || op.RetryAfter > 0) {
 		c.ruling = over
-		c.wait = law.span(max(min(op.RetryAfter, law.duration(3*law.tau)), time.Microsecond))
+		c.wait = law.span(min(op.RetryAfter, law.duration(3*law.tau)))
 	}
 	cl.by = byStore
-	if op.Remaining == 0 && held == 0 && (rule == passes || op.RetryAfter > 0) { // else it has got it back
+	if op.Remaining == 0 && (rule == passes || op.RetryAfter > 0) { // else it has got it back
 		due := law.duration(next)
 		if op.RetryAfter > 0 { // the store's own word
 			due = min(due, op.RetryAfter)
@@ -230,7 +230,7 @@ func (l *core) answered(s *state, c *charge, op *Op, rule ruling, sent int64) {
 		l.shield(c.p, c.fp, &cl.renewal, sent, due)
 		return
 	}
-	if rule != passes || op.Granted < op.Cost { // who is refused uses nothing up: the lease does not grow
+	if op.Granted < op.Cost { // who is refused uses nothing up: the lease does not grow
 		cl.finish(leaseWord(sent, held, min(cl.level, cl.was), leased))
 		return
 	}
