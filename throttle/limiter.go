@@ -136,7 +136,7 @@ func (l *Limiter) takeShared(ctx context.Context, s *state, pl *plan, key *Key, 
 		return
 	}
 	var few [fewPolicies]charge
-	cs := few[:]
+	var cs []charge
 	if k := len(pl.policies); k <= fewPolicies {
 		cs = few[:k]
 	} else {

@@ -87,7 +87,7 @@ func (p *policy) forceOp(key Key, n int64) Op {
 // errUnsent says of a trip that it was not made.
 var errUnsent = errors.New("throttle: the Remote was not asked")
 
-// tell makes a trip that decides nothing. What it gives back ends the shield of its key once it is there:
+// tell makes a trip that decides nothing. What it gives back ends the shield of its key, once it may be there:
 // one who was refused a moment before may have made that meanwhile.
 func (l *core) tell(ctx context.Context, s *state, ops []Op) error {
 	if len(ops) == 0 || s.cfg.Remote == nil || l.isOpen(s, l.clock.now()) || !l.breaker.enter() {
@@ -96,7 +96,7 @@ func (l *core) tell(ctx context.Context, s *state, ops []Op) error {
 	err := l.trip(ctx, s, ops)
 	for i := range ops {
 		op := &ops[i]
-		if p := s.policy(op.Policy); err == nil && op.Back > 0 && p != nil {
+		if p := s.policy(op.Policy); op.Back > 0 && p != nil {
 			p.unshield(l.seeds.fingerprint(&op.Key))
 		}
 	}

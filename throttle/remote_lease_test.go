@@ -162,6 +162,9 @@ func TestD2_PeekCountsTheLease(t *testing.T) {
 		for range 5 {
 			l.Take(t.Context(), key, 1)
 		}
+		if d := l.Peek(t.Context(), key, 50); d.Remaining != 45 || d.ResetAfter != 55*36*time.Second {
+			t.Errorf("Peek(50) after 5 of 100: %+v", d)
+		}
 		for n := int64(80); n <= 100; n++ {
 			p := l.Peek(t.Context(), key, n)
 			if !p.Allowed {

@@ -171,3 +171,53 @@ func TestD3_LeavingEndsShields(t *testing.T) {
 		}
 	})
 }
+
+// D3: Peek behind a shield makes no trip, whatever other policies there are.
+func TestD3_PeekBehindAShield(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Policies: []throttle.Policy{{Name: "big", Rate: throttle.Per(100, time.Hour)}, {Name: "small", Rate: throttle.Per(2, time.Hour)}}})
+		l.Take(t.Context(), throttle.KeyOf("k"), 2)
+		if d := l.Peek(t.Context(), throttle.KeyOf("k"), 1); d.Allowed || d.Policy != "small" || s.count() != 1 {
+			t.Errorf("%+v, %d trips", d, s.count())
+		}
+	})
+}
+
+// D3: a settlement that takes more ends no shield.
+func TestD3_SettlingMoreKeepsTheShield(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(4, time.Hour), Logger: quiet()})
+		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+		serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			l.Take(t.Context(), key, 3)
+			_ = l.Settle(w, "", 3)
+			trips := s.count()
+			if d := l.Take(t.Context(), key, 1); d.Allowed || s.count() != trips {
+				t.Errorf("%+v after %d trips", d, s.count()-trips)
+			}
+		})), request())
+	})
+}
+
+// R1: what was paid to a policy that is no more goes back to its bucket all the same.
+func TestR1_SettleOfARemovedPolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		cfg := throttle.Config{Remote: s, Lease: -1, Logger: quiet(), Policies: []throttle.Policy{{Name: "a", Rate: throttle.Per(10, time.Hour)}}}
+		l := mustNew(t, cfg)
+		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+		serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = l.Settle(w, "", 5)
+			cfg.Policies = []throttle.Policy{{Name: "b", Rate: throttle.Per(10, time.Hour)}}
+			if err := l.Reconfigure(cfg); err != nil {
+				t.Fatal(err)
+			}
+			_ = l.Settle(w, "", 2)
+		})), request())
+		if held := s.held("a", key); held != 8 {
+			t.Errorf("%d left of 10, settled to 2", held)
+		}
+	})
+}
