@@ -221,3 +221,63 @@ func TestR1_SettleOfARemovedPolicy(t *testing.T) {
 		}
 	})
 }
+
+// C1: paid here, and then more to the Remote: settled in steps each gets back its own, and once.
+func TestC1_SettledInSteps(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &store{}
+			l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, 1000*time.Hour), Logger: quiet()})
+			key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+			l.Take(t.Context(), key, 5)
+			s.set(func() { s.fail = errDead })
+			h := l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s.set(func() { s.fail = nil })
+				if !l.Charge(w, r, "", 50) {
+					t.Error("no")
+				}
+				if gone {
+					if err := l.Reconfigure(throttle.Config{Rate: throttle.Per(100, 1000*time.Hour)}); err != nil {
+						t.Error(err)
+					}
+				}
+				_ = l.Settle(w, "", 20)
+				_ = l.Settle(w, "", 0)
+			}))
+			serve(h, request())
+			want := int64(95)
+			if gone { // nobody is left to tell the Remote
+				want = 45
+				if d := l.Peek(t.Context(), key, 0); d.Remaining != 100 {
+					t.Errorf("%d left here, want 100", d.Remaining)
+				}
+			}
+			if held := s.held("default", key); held != want {
+				t.Errorf("gone %v: %d left of 100, want %d", gone, held, want)
+			}
+		})
+	}
+}
+
+// C1: what is beyond the bucket counts as uncollected once, however often it is settled.
+func TestC1_UncollectedOnce(t *testing.T) {
+	for _, remote := range []throttle.Remote{nil, &store{}} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := throttle.Config{Rate: throttle.Per(10, time.Hour)}
+			if remote != nil {
+				cfg.Remote, cfg.Lease = remote, -1
+			}
+			l := mustNew(t, cfg)
+			serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				for _, tc := range []struct {
+					cost int64
+					want uint64 // beyond 20
+				}{{30, 10}, {25, 10}, {30, 10}, {0, 10}, {40, 20}} {
+					if err := l.Settle(w, "", tc.cost); err != nil || l.Stats().Uncollected["default"] != tc.want {
+						t.Errorf("settled to %d: %v, %d uncollected, want %d", tc.cost, err, l.Stats().Uncollected["default"], tc.want)
+					}
+				}
+			})), request())
+		})
+	}
+}

@@ -103,6 +103,6 @@ func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
 func (p *paid) uncollected(b *policy, n int64) {
 	if n > p.owed {
 		b.counts.Here().uncollected.Add(uint64(n - p.owed))
+		p.owed = n
 	}
-	p.owed = n
 }
