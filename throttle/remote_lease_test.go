@@ -178,6 +178,24 @@ func TestD2_PeekCountsTheLease(t *testing.T) {
 	})
 }
 
+// D2: after a trip that has failed the next caller renews, and asks for as much.
+func TestD2_FailedRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Rate: throttle.Per(1000, time.Hour), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		for range 1 + 2 + 4 { // the next asks 7 ahead
+			l.Take(t.Context(), key, 1)
+		}
+		s.set(func() { s.fail = errDead })
+		l.Take(t.Context(), key, 1)
+		s.set(func() { s.fail = nil })
+		if l.Take(t.Context(), key, 1); s.last().Ahead != 7 {
+			t.Errorf("%d asked ahead after a failure, want 7", s.last().Ahead)
+		}
+	})
+}
+
 // D2: a shadow policy that is empty does not make a trip of each decision.
 func TestD2_ShadowTrips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

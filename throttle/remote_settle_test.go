@@ -259,6 +259,28 @@ func TestC1_SettledInSteps(t *testing.T) {
 	}
 }
 
+// C1: and the other way about: paid to the Remote, and then more here.
+func TestC1_SettledInStepsHere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Rate: throttle.Per(100, 1000*time.Hour), Logger: quiet()})
+		key := throttle.KeyAddr(addr("192.0.2.1"), 0)
+		l.Take(t.Context(), key, 5)
+		serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.set(func() { s.fail = errDead })
+			if !l.Charge(w, r, "", 50) {
+				t.Error("no")
+			}
+			s.set(func() { s.fail = nil })
+			_ = l.Settle(w, "", 20)
+			_ = l.Settle(w, "", 0)
+		})), request())
+		if held := s.held("default", key); held != 95 {
+			t.Errorf("%d left of 100 after 5, want 95", held)
+		}
+	})
+}
+
 // C1: what is beyond the bucket counts as uncollected once, however often it is settled.
 func TestC1_UncollectedOnce(t *testing.T) {
 	for _, remote := range []throttle.Remote{nil, &store{}} {

@@ -46,6 +46,17 @@ func TestD3_RefundsEndNoLeases(t *testing.T) {
 	}
 }
 
+// W4: who asks again has paid from no lease before.
+func TestW4_AskedAgain(t *testing.T) {
+	now := int64(time.Hour)
+	l := fakeLimiter(t, Config{Remote: deaf{}, Rate: Per(1, time.Second), Capacity: 64}, &now)
+	p := l.state.Load().policies[0]
+	c := charge{p: p, fp: 1, claim: &claim{p: p, cost: 1, by: byLease, held: now}}
+	if c.begin(); c.claim.held != 0 || c.claim.by != byNobody || c.cost != 1 {
+		t.Errorf("%+v", c.claim)
+	}
+}
+
 // M1: nor do leases of years ago take a place.
 func TestM1_OldLeasesAreGone(t *testing.T) {
 	now := int64(time.Hour)
