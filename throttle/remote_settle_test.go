@@ -281,6 +281,23 @@ func TestC1_SettledInStepsHere(t *testing.T) {
 	})
 }
 
+// C1: a settlement for one policy is none for another, with a Remote and without.
+func TestC1_SettleOne(t *testing.T) {
+	for _, remote := range []throttle.Remote{nil, &store{}} {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := throttle.Config{Policies: []throttle.Policy{{Name: "a", Rate: throttle.Per(10, time.Hour)}, {Name: "b", Rate: throttle.Per(9, time.Hour)}}}
+			if remote != nil {
+				cfg.Remote, cfg.Lease = remote, -1
+			}
+			l := mustNew(t, cfg)
+			serve(l.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = l.Settle(w, "a", 3) })), request())
+			if d := l.Peek(t.Context(), throttle.KeyAddr(addr("192.0.2.1"), 0), 8); d.Policy != "a" || d.RetryAfter != 6*time.Minute {
+				t.Errorf("settled to 3 of 10, and 1 of 9: %+v", d)
+			}
+		})
+	}
+}
+
 // C1: what is beyond the bucket counts as uncollected once, however often it is settled.
 func TestC1_UncollectedOnce(t *testing.T) {
 	for _, remote := range []throttle.Remote{nil, &store{}} {
