@@ -25,7 +25,7 @@ type paid struct {
 	p     *policy
 	fp    uint64
 	taken int64 // tokens
-	owed  int64 // settled, and beyond what the bucket could owe
+	owed  int64 // settled, and beyond what the bucket could owe: the most of it
 	lent  int64 // how much of taken the envelope had paid
 	out   int64 // tokens that were lent to parts, and are no more in taken
 	word  uint64

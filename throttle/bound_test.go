@@ -152,7 +152,7 @@ func TestD2_LeasesWasteLittle(t *testing.T) {
 			}
 			wg.Wait()
 			ideal := min(offered, 2*3000+3000)
-			if wasted := ideal - admitted; wasted > 600 { // about 490, however long it goes on
+			if wasted := ideal - admitted; wasted > 900 { // 490 to 720, by who comes first of those who come at once, however long it goes on
 				t.Errorf("at %v of the limit %d of %d offered are admitted, ideal are %d: %d wasted", load, admitted, offered, ideal, wasted)
 			}
 			if load < 1 && s.trips > offered/10 {

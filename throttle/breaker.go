@@ -24,6 +24,9 @@ const (
 	maxFailures = 5
 	firstPause  = 100 * time.Millisecond
 	maxPause    = 5 * time.Second
+
+	// minPatience is what a probe has: it is there that connections are made again.
+	minPatience = time.Second
 )
 
 // enter begins a trip, unless there are too many; leave ends it.
@@ -55,10 +58,15 @@ func (b *breaker) note(err error, closings, now int64) (opened bool) {
 	return false
 }
 
-// due reports whether a probe is, and lets only one have it.
-func (b *breaker) due(now int64) bool {
-	at := b.probeAt.Load()
-	return now >= at && b.probeAt.CompareAndSwap(at, 1<<63-1)
+// due reports whether a probe is, which may take patience, and lets only one have it. One that does not
+// come back, whatever its context says, is not waited for: the next is due as if it had failed.
+func (b *breaker) due(now int64, patience time.Duration) bool {
+	at, pause := b.probeAt.Load(), min(2*b.pause.Load(), int64(maxPause))
+	if now < at || !b.probeAt.CompareAndSwap(at, now+int64(patience)+pause) {
+		return false
+	}
+	b.pause.Store(pause)
+	return true
 }
 
 // probed notes what came of a probe, and reports whether that has closed the breaker.
@@ -68,9 +76,7 @@ func (b *breaker) probed(err error, now int64) (closed bool) {
 		b.closings.Add(1)
 		return b.open.CompareAndSwap(true, false)
 	}
-	pause := min(2*b.pause.Load(), int64(maxPause))
-	b.pause.Store(pause)
-	b.probeAt.Store(now + pause)
+	b.probeAt.Store(now + b.pause.Load())
 	return false
 }
 
@@ -80,8 +86,8 @@ func (l *core) isOpen(s *state, now int64) bool {
 	if !b.open.Load() {
 		return false
 	}
-	if b.due(now) {
-		go l.probe(s)
+	if patience := max(s.cfg.Budget, minPatience); b.due(now, patience) && b.enter() {
+		go l.probe(s, patience)
 	}
 	return true
 }

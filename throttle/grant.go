@@ -100,7 +100,7 @@ func (g *grant) Return(part *http.Request) {
 		own := &share.paid[i]
 		// What a table that was replaced meanwhile had of it is not known: it lapses.
 		if n := own.taken - own.lent; own.claim.remote() {
-			if n > 0 && !(own.claim.by == byLease && own.claim.p.payBack(own.fp, g.core.clock.now(), own.claim.held, n)) {
+			if n > 0 && !own.claim.p.payBack(own.fp, g.core.clock.now(), own.claim.held, n) {
 				ops = append(ops, own.claim.p.backOp(own.claim.key, n))
 			}
 		} else if own.bucket(g.core, share.state) == own.p {
@@ -110,7 +110,7 @@ func (g *grant) Return(part *http.Request) {
 		}
 		g.takeBack(own.p, own.fp, own.lent)
 	}
-	g.core.tell(context.WithoutCancel(part.Context()), share.state, ops)
+	_ = g.core.tell(context.WithoutCancel(part.Context()), share.state, ops)
 }
 
 // lend moves what the envelope has paid to a part's charge.

@@ -1,6 +1,7 @@
 package throttle
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -23,6 +24,7 @@ const (
 
 const (
 	leaseUnit  = 256 // units of such a word in a nanosecond
+	leaseIdle  = leaseUnit * 3 * int64(maxNap)
 	leaseLow   = 1<<18 - 1
 	tokenShift = 6
 	tokenMask  = 1<<12 - 1
@@ -33,7 +35,7 @@ const (
 
 // newLeases makes the table; what lies further ahead than a shield and a budget lies in the past.
 func newLeases(capacity int) *table {
-	t := newTable(law{unit: leaseUnit, idle: leaseUnit * uint64(3*maxNap)}, capacity, false)
+	t := newTable(law{unit: leaseUnit, idle: uint64(leaseIdle)}, capacity, false)
 	t.low = leaseLow
 	return t
 }
@@ -43,9 +45,17 @@ func leaseWord(until int64, tokens int64, level int, kind leaseKind) uint64 {
 }
 
 func wordKind(v uint64) leaseKind { return leaseKind(v & (1<<levelShift - 1)) }
-func wordUntil(v uint64) int64    { return int64(v &^ leaseLow / leaseUnit) }
 func wordTokens(v uint64) int64   { return int64(v >> tokenShift & tokenMask) }
 func wordLevel(v uint64) int      { return int(v >> levelShift & levelMask) }
+
+// wordUntil is the moment of a word, as seen at now: the 46 bits come round in 833 days.
+func wordUntil(v uint64, now int64) int64 {
+	left := int64(v&^leaseLow - uint64(now)*leaseUnit)
+	if left > leaseIdle { // it was more than a year ago
+		left = math.MinInt64
+	}
+	return now + left/leaseUnit
+}
 
 func leaseSize(level int) int64 { return 1<<level - 1 }
 
@@ -61,35 +71,40 @@ func shieldWord(until int64, after time.Duration) uint64 {
 }
 
 // wordDue is when the next token is due behind a shield.
-func wordDue(v uint64) int64 {
+func wordDue(v uint64, now int64) int64 {
 	x := v & leaseLow >> levelShift
-	return wordUntil(v) + int64(x&(1<<11-1)<<(x>>11))*int64(time.Millisecond)
+	return wordUntil(v, now) + int64(x&(1<<11-1)<<(x>>11))*int64(time.Millisecond)
 }
 
 // holding is what the lease of fp holds at now, and the moment of a shield's next token.
 func (p *policy) holding(fp uint64, now int64) (tokens, due int64) {
 	at, v := p.leases.find(fp)
-	if at == nil || wordUntil(v) <= now {
+	if at == nil || wordUntil(v, now) <= now {
 		return 0, 0
 	}
 	switch wordKind(v) {
 	case leased:
 		return wordTokens(v), 0
 	case shielded:
-		return 0, wordDue(v)
+		return 0, wordDue(v, now)
 	}
 	return 0, 0
 }
 
-// pay takes n tokens out of a lease that has them, and returns what is left, and until when.
-func (p *policy) pay(fp uint64, now, n int64) (left, until int64, ok bool) {
+// pay takes n tokens out of a lease that has them, and returns what is left, and until when. The clock
+// is read after the word: by an older reading a lease that has come and gone in between would still pay.
+func (p *policy) pay(fp uint64, clock *clock, n int64) (left, until int64, ok bool) {
 	for {
 		at, v := p.leases.find(fp)
-		if at == nil || wordKind(v) != leased || wordTokens(v) < n || wordUntil(v) <= now {
+		if at == nil || wordKind(v) != leased || wordTokens(v) < n {
+			return 0, 0, false
+		}
+		now := clock.now()
+		if until = wordUntil(v, now); until <= now {
 			return 0, 0, false
 		}
 		if at.word.CompareAndSwap(v, v-uint64(n)<<tokenShift) {
-			return wordTokens(v) - n, wordUntil(v), true
+			return wordTokens(v) - n, until, true
 		}
 	}
 }
@@ -99,7 +114,7 @@ func (p *policy) pay(fp uint64, now, n int64) (left, until int64, ok bool) {
 func (p *policy) payBack(fp uint64, now, until, n int64) bool {
 	for {
 		at, v := p.leases.find(fp)
-		if at == nil || wordKind(v) != leased || wordTokens(v)+n > tokenMask || wordUntil(v) != until || until <= now {
+		if at == nil || wordKind(v) != leased || wordTokens(v)+n > tokenMask || wordUntil(v, now) != until || until <= now {
 			return false
 		}
 		if at.word.CompareAndSwap(v, v+uint64(n)<<tokenShift) {
@@ -119,8 +134,7 @@ type renewal struct {
 
 // renew begins a renewal, unless one is under way or the key is shielded. It holds for two
 // budgets, so that a caller who is lost does not hold it for ever.
-func (l *core) renew(s *state, p *policy, fp uint64, now int64) (r renewal) {
-	hold := now + 2*int64(s.cfg.Budget)
+func (l *core) renew(s *state, p *policy, fp uint64) (r renewal) {
 	for {
 		at, v := p.leases.find(fp)
 		if at == nil {
@@ -130,7 +144,8 @@ func (l *core) renew(s *state, p *policy, fp uint64, now int64) (r renewal) {
 			}
 			return renewal{at: made.at, word: made.word}
 		}
-		until := wordUntil(v)
+		now := l.clock.now()
+		until, hold := wordUntil(v, now), now+2*int64(s.cfg.Budget)
 		if wordKind(v) != leased && until > now {
 			return renewal{}
 		}
@@ -149,7 +164,7 @@ func (l *core) renew(s *state, p *policy, fp uint64, now int64) (r renewal) {
 // nextLevel doubles a lease that was used up in time, and halves one that was not, once more for
 // each lease's time that the key was quiet.
 func nextLevel(v uint64, now int64, lease time.Duration) int {
-	level, late := wordLevel(v), now-wordUntil(v)
+	level, late := wordLevel(v), now-wordUntil(v, now)
 	if late < 0 {
 		return min(level+1, maxLevel)
 	}
@@ -167,7 +182,7 @@ func (p *policy) unspent(v uint64, now int64, s *state) int64 {
 	if tokens == 0 {
 		return 0
 	}
-	age := time.Duration(now-wordUntil(v)) + s.cfg.Lease + s.cfg.Budget + 1024
+	age := time.Duration(now-wordUntil(v, now)) + s.cfg.Lease + s.cfg.Budget + 1024
 	flowed := (p.law.span(min(age, maxNap)) + p.law.token - 1) / p.law.token
 	return max(tokens-int64(min(flowed, tokenMask)), 0)
 }
@@ -195,7 +210,7 @@ func (l *core) shield(p *policy, fp uint64, r *renewal, now int64, due time.Dura
 			p.leases.insert(fp, &l.clock, leaseWord(int64(time.Microsecond)*2, 0, 0, leased))
 			continue
 		}
-		if wordUntil(v) >= wordUntil(word) || wordUntil(v) > now && (wordKind(v) == renewing || wordTokens(v) > 0) {
+		if wordUntil(v, now) >= wordUntil(word, now) || wordUntil(v, now) > now && (wordKind(v) == renewing || wordTokens(v) > 0) {
 			return
 		}
 		if at.word.CompareAndSwap(v, word) {
@@ -205,13 +220,13 @@ func (l *core) shield(p *policy, fp uint64, r *renewal, now int64, due time.Dura
 }
 
 // unshield lets fp ask again.
-func (p *policy) unshield(fp uint64, now int64) {
+func (p *policy) unshield(fp uint64) {
 	for {
 		at, v := p.leases.find(fp)
-		if at == nil || wordKind(v) != shielded || wordUntil(v) <= now {
+		if at == nil || wordKind(v) != shielded {
 			return
 		}
-		if at.word.CompareAndSwap(v, leaseWord(wordUntil(v), 0, 0, leased)) {
+		if at.word.CompareAndSwap(v, v&^leaseLow) { // a lease that holds nothing
 			return
 		}
 	}

@@ -110,15 +110,44 @@ func (l *Limiter) takeKnown(p *policy, fp uint64, n int64, d *Decision) bool {
 }
 
 func (l *Limiter) takeAny(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
-	if k := len(pl.policies); s.cfg.Remote != nil && k == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
-		return
-	} else if k <= fewPolicies {
+	switch k := len(pl.policies); {
+	case s.cfg.Remote != nil:
+		l.takeShared(ctx, s, pl, key, n, d)
+	case k <= fewPolicies:
 		var some [fewPolicies]charge
-		l.take(ctx, s, pl, some[:k], key, n, d)
-	} else {
+		l.takeHere(pl, some[:k], key, n, d)
+	default:
 		var all [maxApplicable]charge
-		l.take(ctx, s, pl, all[:k], key, n, d)
+		l.takeHere(pl, all[:k], key, n, d)
 	}
+}
+
+func (l *Limiter) takeHere(pl *plan, cs []charge, key *Key, n int64, d *Decision) {
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = l.decide(cs, pl.enforced)
+	}
+	l.count(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
+}
+
+func (l *Limiter) takeShared(ctx context.Context, s *state, pl *plan, key *Key, n int64, d *Decision) {
+	if len(pl.policies) == 1 && l.takeHeld(s, pl.policies[0], key, n, d) {
+		return
+	}
+	var few [fewPolicies]charge
+	var cs []charge
+	if k := len(pl.policies); k <= fewPolicies {
+		cs = few[:k]
+	} else {
+		cs = make([]charge, k)
+	}
+	rule := l.assemble(pl, cs, key, n)
+	if rule == passes {
+		rule = l.admit(ctx, s, cs, pl.enforced)
+	}
+	l.count(rule, cs[:pl.enforced])
+	d.put(rule, cs[:pl.enforced])
 }
 
 // takeHeld is takeKnown with a Remote: for a key that holds a lease, and while the Remote is down.
@@ -126,38 +155,29 @@ func (l *Limiter) takeHeld(s *state, p *policy, key *Key, n int64, d *Decision) 
 	if key.kind == noKey || n < 1 || n > p.law.burst {
 		return false
 	}
-	now, fp := l.clock.now(), l.seeds.fingerprint(key)
-	open := l.isOpen(s, now)
-	if open && now-l.breaker.opened.Load() > int64(s.cfg.Lease+s.cfg.Budget) {
-		// Nothing is held any more.
-	} else if left, _, ok := p.pay(fp, now, n); ok {
-		here := l.counters.Here()
-		here.outcome[passes].Add(1)
-		here.remote[byLease].Add(1)
-		d.Allowed = true
-		if !p.Shadow {
-			d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+	fp, open, held := l.seeds.fingerprint(key), l.breaker.open.Load(), true
+	if open {
+		now := l.clock.now()
+		open = l.isOpen(s, now)
+		held = now-l.breaker.opened.Load() <= int64(s.cfg.Lease+s.cfg.Budget) // after that nothing is
+	}
+	if held {
+		if left, _, ok := p.pay(fp, &l.clock, n); ok {
+			here := l.counters.Here()
+			here.outcome[passes].Add(1)
+			here.remote[byLease].Add(1)
+			d.Allowed = true
+			if !p.Shadow {
+				d.Policy, d.Limit, d.Remaining = p.Name, p.law.burst, left
+			}
+			return true
 		}
-		return true
 	}
 	if open && s.cfg.OnDown == "local" && l.takeKnown(p.local, fp, n, d) {
 		l.counters.Here().remote[byFallback].Add(1)
 		return true
 	}
 	return false
-}
-
-func (l *Limiter) take(ctx context.Context, s *state, pl *plan, cs []charge, key *Key, n int64, d *Decision) {
-	rule := l.assemble(pl, cs, key, n)
-	switch {
-	case rule != passes:
-	case s.cfg.Remote == nil:
-		rule = l.decide(cs, pl.enforced)
-	default:
-		rule = l.admit(ctx, s, cs, pl.enforced)
-	}
-	l.count(rule, cs[:pl.enforced])
-	d.put(rule, cs[:pl.enforced])
 }
 
 // Peek says what Take would say, and changes nothing.
@@ -187,7 +207,7 @@ func (l *Limiter) Refund(ctx context.Context, key Key, n int64) {
 	fp := l.seeds.fingerprint(&key)
 	s := l.state.Load()
 	pl := s.plan(l.tier)
-	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, fp, key, n) {
+	if s.cfg.Remote != nil && n > 0 && l.giveBack(ctx, s, pl.policies, key, n) {
 		return
 	}
 	for _, p := range pl.policies {
@@ -203,14 +223,14 @@ func (l *Limiter) assemble(pl *plan, cs []charge, key *Key, n int64) ruling {
 	case key.kind == noKey || len(pl.policies) == 0:
 		return unkeyed
 	}
-	fp := l.seeds.fingerprint(key)
+	fp, shared := l.seeds.fingerprint(key), pl.policies[0].local != nil
 	for i := range cs {
-		p := pl.policies[i]
-		cs[i].p, cs[i].fp = p, fp
-		if p.local != nil {
-			cs[i].claimed(key)
+		c := &cs[i]
+		c.p, c.fp = pl.policies[i], fp
+		if shared {
+			c.claimed(key)
 		}
-		cs[i].setCost(n)
+		c.setCost(n)
 	}
 	return passes
 }

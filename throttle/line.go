@@ -122,9 +122,9 @@ func (l *core) undo(ctx context.Context, s *state, cs []charge) {
 		case c.cost == 0 || c.ruling != passes:
 		case !c.claim.remote():
 			c.giveBack(&l.clock)
-		case c.claim.by == byStore, !c.claim.p.payBack(c.fp, l.clock.now(), c.claim.held, c.cost):
+		case !c.claim.p.payBack(c.fp, l.clock.now(), c.claim.held, c.cost):
 			ops = append(ops, c.claim.p.backOp(c.claim.key, c.cost))
 		}
 	}
-	l.tell(ctx, s, ops)
+	_ = l.tell(ctx, s, ops)
 }

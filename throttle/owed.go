@@ -1,6 +1,9 @@
 package throttle
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // What Peek, Refund and Settle ask of a Remote.
 
@@ -61,13 +64,12 @@ func (l *core) peek(ctx context.Context, s *state, cs []charge, enforced int) ru
 }
 
 // giveBack gives n tokens back to the buckets of key in the Remote. false: that could not be said.
-func (l *core) giveBack(ctx context.Context, s *state, ps []*policy, fp uint64, key Key, n int64) bool {
+func (l *core) giveBack(ctx context.Context, s *state, ps []*policy, key Key, n int64) bool {
 	ops := make([]Op, 0, len(ps))
 	for _, p := range ps {
 		ops = append(ops, p.backOp(key, n))
-		p.unshield(fp, l.clock.now())
 	}
-	return l.tell(ctx, s, ops)
+	return l.tell(ctx, s, ops) == nil
 }
 
 func (p *policy) backOp(key Key, n int64) Op {
@@ -82,7 +84,21 @@ func (p *policy) forceOp(key Key, n int64) Op {
 	return op
 }
 
-// tell makes a trip that decides nothing.
-func (l *core) tell(ctx context.Context, s *state, ops []Op) bool {
-	return len(ops) > 0 && s.cfg.Remote != nil && !l.isOpen(s, l.clock.now()) && l.breaker.enter() && l.trip(ctx, s, ops) == nil
+// errUnsent says of a trip that it was not made.
+var errUnsent = errors.New("throttle: the Remote was not asked")
+
+// tell makes a trip that decides nothing. What it gives back ends the shield of its key, once it may be there:
+// one who was refused a moment before may have made that meanwhile.
+func (l *core) tell(ctx context.Context, s *state, ops []Op) error {
+	if len(ops) == 0 || s.cfg.Remote == nil || l.isOpen(s, l.clock.now()) || !l.breaker.enter() {
+		return errUnsent
+	}
+	err := l.trip(ctx, s, ops)
+	for i := range ops {
+		op := &ops[i]
+		if p := s.policy(op.Policy); op.Back > 0 && p != nil {
+			p.unshield(l.seeds.fingerprint(&op.Key))
+		}
+	}
+	return err
 }

@@ -110,14 +110,15 @@ func checkAnswers(ops []Op) error {
 	return nil
 }
 
-// probe asks, behind every request, whether the Remote is back. It may take longer than a decision,
-// for it is here that connections are made again, but what takes longer is not back. It writes, for
-// a store may be one that can only be read: it gives a token back and takes it again, which no
-// bucket refuses.
-func (l *core) probe(s *state) {
+// probe asks, behind every request, whether the Remote is back. It may take longer than a decision, but
+// what takes longer is not back. It writes, for a store may be one that can only be read: it gives a
+// token back and takes it again, which no bucket refuses. Who calls it has entered the breaker: one that
+// hangs is one of maxTrips.
+func (l *core) probe(s *state, patience time.Duration) {
+	defer l.breaker.leave()
 	p := s.policies[0]
 	ops := []Op{{Policy: p.Name, Key: KeyOf("hotpath", "probe"), Rate: p.Rate, Burst: p.Burst, Back: 1, Cost: 1}}
-	ctx, cancel := context.WithTimeout(context.Background(), max(s.cfg.Budget, time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	start := l.clock.now()
 	err := s.cfg.Remote.Take(ctx, ops)

@@ -89,6 +89,24 @@ func TestD2_LeasePaysSettlement(t *testing.T) {
 	})
 }
 
+// D3: a shield too counts from the asking: it is over when the store has the next token, not a trip later.
+func TestD3_ShieldCountsFromTheAsking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{latency: 20 * time.Millisecond}
+		l := mustNew(t, throttle.Config{Remote: s, Rate: throttle.Per(2, time.Second), Burst: 1})
+		key, begin := throttle.KeyOf("k"), time.Now()
+		l.Take(t.Context(), key, 1) // there after 10 ms: the next one is due at 510
+		time.Sleep(490*time.Millisecond - time.Since(begin))
+		if d := l.Take(t.Context(), key, 1); d.Allowed || s.count() != 1 {
+			t.Errorf("after 490 ms: %+v, %d trips", d, s.count())
+		}
+		time.Sleep(501*time.Millisecond - time.Since(begin))
+		if d := l.Take(t.Context(), key, 1); !d.Allowed {
+			t.Errorf("there when it is due: %+v", d)
+		}
+	})
+}
+
 // B6: with a Remote a shadow refuses nothing and is counted, by a trip, by its shield and down.
 func TestB6_SharedShadow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -117,6 +135,29 @@ func TestB6_SharedShadow(t *testing.T) {
 		key = throttle.KeyOf("new")
 		take(3, true) // and with the enforced one asked in vain
 	})
+}
+
+// B6: a shadow whose key or cost is an error counts as one that refuses, while the Remote is up and down.
+func TestB6_SharedShadowsErrors(t *testing.T) {
+	for name, dry := range map[string]throttle.Policy{
+		"no key":        {Key: func(*http.Request) (throttle.Key, error) { return throttle.Key{}, errDead }},
+		"negative cost": {Cost: func(*http.Request) int64 { return -1 }},
+		"never":         {Cost: func(*http.Request) int64 { return 4 }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &store{}
+			dry.Name, dry.Rate, dry.Shadow = "dry", throttle.Per(3, time.Hour), true
+			l := mustNew(t, throttle.Config{Remote: s, Lease: -1, Logger: quiet(), Policies: []throttle.Policy{{Name: "a", Rate: throttle.Per(100, time.Hour)}, dry}})
+			for i := range uint64(4) {
+				if i == 2 {
+					s.set(func() { s.fail = errDead })
+				}
+				if w := serve(l.Handler(nothing), request()); w.Code != 200 || l.Stats().ShadowDenied["dry"] != i+1 {
+					t.Errorf("%s, %d: %d, counted %v", name, i, w.Code, l.Stats().ShadowDenied)
+				}
+			}
+		})
+	}
 }
 
 // B6: while only a shadow's trips fail its share here says what it would refuse, once each.

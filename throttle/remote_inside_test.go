@@ -52,11 +52,12 @@ func TestD3_ShieldWord(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	for range 100_000 {
 		after := time.Duration(rnd.Int64N(int64(time.Hour))) << rnd.IntN(21) >> rnd.IntN(42)
-		until := rnd.Int64N(int64(year))
+		until := rnd.Int64N(int64(9 * year))
+		now := until - rnd.Int64N(int64(time.Second))
 		v := shieldWord(until, after)
-		exact := wordUntil(v) + int64(after)
-		due := wordDue(v)
-		if late := due - exact; late < 0 || late > int64(time.Millisecond)+int64(after)/1024 || wordKind(v) != shielded || until-wordUntil(v) >= 1024 || until < wordUntil(v) {
+		exact := wordUntil(v, now) + int64(after)
+		due := wordDue(v, now)
+		if late := due - exact; late < 0 || late > int64(time.Millisecond)+int64(after)/1024 || wordKind(v) != shielded || until-wordUntil(v, now) >= 1024 || until < wordUntil(v, now) {
 			t.Fatalf("a token due %v after %d: %d ns late", after, until, late)
 		}
 	}
@@ -66,12 +67,12 @@ func TestD3_ShieldWord(t *testing.T) {
 func TestD2_LeaseWord(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for range 10_000 {
-		until, tokens, level, kind := rnd.Int64N(int64(2*year)), rnd.Int64N(tokenMask+1), rnd.IntN(maxLevel+1), leaseKind(rnd.IntN(3))
+		until, tokens, level, kind := rnd.Int64N(int64(9*year)), rnd.Int64N(tokenMask+1), rnd.IntN(maxLevel+1), leaseKind(rnd.IntN(3))
 		v := leaseWord(until, tokens, level, kind)
-		if wordTokens(v) != tokens || wordLevel(v) != level || wordKind(v) != kind || wordUntil(v) > until || wordUntil(v) <= until-1024 {
+		if wordTokens(v) != tokens || wordLevel(v) != level || wordKind(v) != kind || wordUntil(v, until) > until || wordUntil(v, until) <= until-1024 {
 			t.Fatalf("%d %d %d %d: %x", until, tokens, level, kind, v)
 		}
-		if leaseWord(until+1024, 0, 0, 0) <= v {
+		if int64(leaseWord(until+1024, 0, 0, 0)-v) <= 0 {
 			t.Fatalf("%x is not ordered by time", v)
 		}
 	}
@@ -87,8 +88,8 @@ func TestD2_LeaseIsSpentOnce(t *testing.T) {
 	p := s.policies[0]
 	for fp := uint64(1); fp < 40; fp++ {
 		now := l.clock.now()
-		r := l.renew(s, p, fp, now)
-		if r.at == nil || l.renew(s, p, fp, now).at != nil {
+		r := l.renew(s, p, fp)
+		if r.at == nil || l.renew(s, p, fp).at != nil {
 			t.Fatal("a key is not renewed by one")
 		}
 		r.finish(leaseWord(now+int64(time.Hour), 1000, 9, leased))
@@ -97,7 +98,7 @@ func TestD2_LeaseIsSpentOnce(t *testing.T) {
 		for i := range paid {
 			wg.Go(func() {
 				for try := 0; ; try++ {
-					_, until, ok := p.pay(fp, now, 3)
+					_, until, ok := p.pay(fp, &l.clock, 3)
 					if !ok {
 						return
 					}
@@ -115,7 +116,8 @@ func TestD2_LeaseIsSpentOnce(t *testing.T) {
 		if tokens, _ := p.holding(fp, now); sum*3+tokens != 1000 || tokens > 2 {
 			t.Fatalf("%d times 3 were spent of 1000, and %d are left", sum, tokens)
 		}
-		if _, _, ok := p.pay(fp, now+int64(time.Hour), 1); ok {
+		late := clock{fake: func() int64 { return now + int64(time.Hour) }}
+		if _, _, ok := p.pay(fp, &late, 1); ok {
 			t.Fatal("a lease is spent after its time")
 		}
 	}
@@ -131,9 +133,9 @@ func TestD2_LateRenewalLapses(t *testing.T) {
 	l.clock.fake = func() int64 { return now }
 	s := l.state.Load()
 	p := s.policies[0]
-	first := l.renew(s, p, 7, now)
+	first := l.renew(s, p, 7)
 	now += int64(time.Second)
-	second := l.renew(s, p, 7, now)
+	second := l.renew(s, p, 7)
 	if second.at == nil {
 		t.Fatal("a lost caller holds the renewal for ever")
 	}
@@ -261,7 +263,7 @@ func TestD3_ShieldBesideLeases(t *testing.T) {
 	l.clock.fake = func() int64 { return now }
 	s := l.state.Load()
 	p := s.policies[0]
-	r := l.renew(s, p, 1, now)
+	r := l.renew(s, p, 1)
 	l.shield(p, 1, &renewal{}, now, time.Second)
 	if r.finish(leaseWord(now+int64(time.Millisecond), 5, 3, leased)); !holds(p, 1, now, 5, false) {
 		t.Error("a shield has ended a renewal")
@@ -269,7 +271,7 @@ func TestD3_ShieldBesideLeases(t *testing.T) {
 	if l.shield(p, 1, &renewal{}, now, time.Second); !holds(p, 1, now, 5, false) {
 		t.Error("a shield has ended a lease")
 	}
-	p.pay(1, now, 5)
+	p.pay(1, &l.clock, 5)
 	if l.shield(p, 1, &renewal{}, now, time.Second); !holds(p, 1, now, 0, true) {
 		t.Error("no shield after an empty lease")
 	}
@@ -277,7 +279,7 @@ func TestD3_ShieldBesideLeases(t *testing.T) {
 	if l.shield(p, 1, &renewal{}, now, time.Millisecond); !holds(p, 1, now+int64(time.Second)-4096, 0, true) {
 		t.Error("a shield has been shortened")
 	}
-	if _, again := p.holding(1, now); again != due || l.renew(s, p, 1, now).at != nil {
+	if _, again := p.holding(1, now); again != due || l.renew(s, p, 1).at != nil {
 		t.Error("a renewal has ended a shield")
 	}
 	if l.shield(p, 2, &renewal{}, now, time.Second); !holds(p, 2, now, 0, true) {
@@ -300,9 +302,9 @@ func TestD2_PayBack(t *testing.T) {
 	l.clock.fake = func() int64 { return now }
 	s := l.state.Load()
 	p := s.policies[0]
-	r := l.renew(s, p, 1, now)
+	r := l.renew(s, p, 1)
 	r.finish(leaseWord(now+int64(time.Second), 4095, 12, leased))
-	_, until, _ := p.pay(1, now, 10)
+	_, until, _ := p.pay(1, &l.clock, 10)
 	for _, tc := range []struct {
 		now, until, n int64
 		ok            bool

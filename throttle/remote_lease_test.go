@@ -162,6 +162,9 @@ func TestD2_PeekCountsTheLease(t *testing.T) {
 		for range 5 {
 			l.Take(t.Context(), key, 1)
 		}
+		if d := l.Peek(t.Context(), key, 50); d.Remaining != 45 || d.ResetAfter != 55*36*time.Second {
+			t.Errorf("Peek(50) after 5 of 100: %+v", d)
+		}
 		for n := int64(80); n <= 100; n++ {
 			p := l.Peek(t.Context(), key, n)
 			if !p.Allowed {
@@ -172,6 +175,24 @@ func TestD2_PeekCountsTheLease(t *testing.T) {
 			}
 		}
 		t.Error("Peek says that there are 100 where 5 were taken")
+	})
+}
+
+// D2: after a trip that has failed the next caller renews, and asks for as much.
+func TestD2_FailedRenewal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &store{}
+		l := mustNew(t, throttle.Config{Remote: s, Rate: throttle.Per(1000, time.Hour), Logger: quiet()})
+		key := throttle.KeyOf("k")
+		for range 1 + 2 + 4 { // the next asks 7 ahead
+			l.Take(t.Context(), key, 1)
+		}
+		s.set(func() { s.fail = errDead })
+		l.Take(t.Context(), key, 1)
+		s.set(func() { s.fail = nil })
+		if l.Take(t.Context(), key, 1); s.last().Ahead != 7 {
+			t.Errorf("%d asked ahead after a failure, want 7", s.last().Ahead)
+		}
 	})
 }
 

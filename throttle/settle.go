@@ -2,11 +2,18 @@ package throttle
 
 import "context"
 
+// A settling is what a Remote is to be told of a share.
+type settling struct {
+	own   *paid
+	more  int64 // tokens it is to take, as far as the bucket can owe them
+	back  int64 // tokens it is to give back
+	other bool  // back is of what the share was charged more since it was the twin's
+}
+
 // settle makes cost what has been paid to the policies of that name.
 func (a *account) settle(l *core, name string, cost int64) {
 	var ops []Op // to a Remote
-	var shares []*paid
-	var wanted []int64
+	var sets []settling
 	a.mu.Lock()
 	for i := range a.paid {
 		own := &a.paid[i]
@@ -17,7 +24,7 @@ func (a *account) settle(l *core, name string, cost int64) {
 		due := max(cost-own.out, 0) // what parts have used of it was paid
 		if p.local != nil {
 			if op, ok := own.settleOp(l, p, due); ok {
-				ops, shares, wanted = append(ops, op), append(shares, own), append(wanted, max(due-own.taken, 0))
+				ops, sets = append(ops, op), append(sets, settling{own: own, more: max(due-own.taken, 0), back: op.Back})
 			}
 			own.taken = due
 			continue
@@ -30,7 +37,7 @@ func (a *account) settle(l *core, name string, cost int64) {
 				own.claim.other -= n
 			}
 			if n > 0 {
-				ops, shares, wanted = append(ops, own.claim.p.backOp(own.claim.key, n)), append(shares, own), append(wanted, 0)
+				ops, sets = append(ops, own.claim.p.backOp(own.claim.key, n)), append(sets, settling{own: own, back: n, other: true})
 			}
 			p.refund(own.fp, &l.clock, own.taken-due-n)
 			own.taken = due
@@ -44,24 +51,36 @@ func (a *account) settle(l *core, name string, cost int64) {
 	if len(ops) == 0 {
 		return
 	}
-	s := l.state.Load()
-	told := l.tell(context.Background(), s, ops)
+	err := l.tell(context.Background(), l.state.Load(), ops)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for i, own := range shares {
-		op, granted := &ops[i], int64(0)
-		if told {
-			own.claim.ahead, granted = own.claim.p.law.owes(op), op.Granted
-		}
-		owed := wanted[i] - granted
-		own.taken -= owed
-		own.uncollected(own.claim.p, owed)
+	for i := range sets {
+		sets[i].told(&ops[i], err)
 	}
+}
+
+// told notes what came of a settling. What is lost on the way counts as done if it was to be given back,
+// and as not done if it was to be taken: by neither does a token come into being. Only what was not sent is
+// still there for the next settlement to give back.
+func (s *settling) told(op *Op, err error) {
+	own, granted := s.own, int64(0)
+	switch err {
+	case nil:
+		own.claim.ahead, granted = own.claim.p.law.owes(op), op.Granted
+	case errUnsent:
+		own.taken += s.back
+		if s.other {
+			own.claim.other += s.back
+		}
+	}
+	owed := s.more - granted
+	own.taken -= owed
+	own.uncollected(own.claim.p, owed)
 }
 
 // settleOp is what the Remote must be told for a share to be due; false: nothing, a lease has paid.
 func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
-	key, now := p.claim.key, l.clock.now()
+	key := p.claim.key
 	n := due - p.taken
 	if here := min(-n, p.claim.other); here > 0 { // what the twin was paid while the Remote was down
 		b.local.refund(p.fp, &l.clock, here)
@@ -69,12 +88,11 @@ func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
 	}
 	switch {
 	case n > 0:
-		if _, _, ok := b.pay(p.fp, now, n); ok {
+		if _, _, ok := b.pay(p.fp, &l.clock, n); ok {
 			return Op{}, false
 		}
 		return b.forceOp(key, n), true
 	case n < 0:
-		b.unshield(p.fp, now)
 		return b.backOp(key, -n), true
 	}
 	return Op{}, false
@@ -85,6 +103,6 @@ func (p *paid) settleOp(l *core, b *policy, due int64) (Op, bool) {
 func (p *paid) uncollected(b *policy, n int64) {
 	if n > p.owed {
 		b.counts.Here().uncollected.Add(uint64(n - p.owed))
+		p.owed = n
 	}
-	p.owed = n
 }

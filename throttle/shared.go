@@ -21,12 +21,8 @@ type claim struct {
 	renewal
 }
 
-// claimed makes c a charge on the Remote's bucket of key, if there is a Remote.
-func (c *charge) claimed(key *Key) {
-	if c.p.local != nil {
-		c.claim = &claim{p: c.p, key: *key}
-	}
-}
+// claimed makes c a charge on the Remote's bucket of key.
+func (c *charge) claimed(key *Key) { c.claim = &claim{p: c.p, key: *key} }
 
 // known reports whether it is known what the bucket of c holds: of a lease that is not.
 func (c *charge) known() bool {
@@ -54,7 +50,7 @@ func (l *core) admit(ctx context.Context, s *state, cs []charge, enforced int) r
 // begin makes c ready to be decided, for the first time or again.
 func (c *charge) begin() {
 	cl := c.claim
-	c.p, cl.by, cl.renewal = cl.p, byNobody, renewal{}
+	c.p, cl.by, cl.held, cl.renewal = cl.p, byNobody, 0, renewal{}
 	if c.ruling < unkeyed { // a shadow's may be
 		c.ruling = passes
 		c.setCost(cl.cost)
@@ -84,7 +80,7 @@ func (l *core) share(ctx context.Context, s *state, cs []charge, enforced int) (
 	for i := range cs {
 		switch c := &cs[i]; {
 		case c.cost == 0:
-		case c.payFromLease(now):
+		case c.payFromLease(&l.clock):
 			paid = byLease
 		case i >= enforced && c.shielded(now):
 			c.ruling = over
@@ -129,8 +125,8 @@ func (c *charge) shielded(now int64) bool {
 	return true
 }
 
-func (c *charge) payFromLease(now int64) bool {
-	left, until, ok := c.p.pay(c.fp, now, c.cost)
+func (c *charge) payFromLease(clock *clock) bool {
+	left, until, ok := c.p.pay(c.fp, clock, c.cost)
 	if ok {
 		c.claim.by, c.claim.held = byLease, until
 		c.holds(left)
@@ -151,7 +147,6 @@ func (l *core) payBack(cs []charge) {
 // askRemote makes the trip for those of cs that have paid nothing. An error: none of it is known to
 // have happened.
 func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, asks int) (ruling, error) {
-	now := l.clock.now()
 	ops := make([]Op, 0, asks)
 	for i := range cs {
 		c := &cs[i]
@@ -161,7 +156,7 @@ func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, a
 		op := c.p.op(c.claim.key)
 		op.Cost, op.Soft = c.cost, i >= enforced
 		if s.cfg.Lease > 0 {
-			c.claim.renewal = l.renew(s, c.p, c.fp, now)
+			c.claim.renewal = l.renew(s, c.p, c.fp)
 			op.Back, op.Ahead = c.claim.rest, leaseSize(c.claim.level)
 		}
 		ops = append(ops, op)
@@ -169,7 +164,7 @@ func (l *core) askRemote(ctx context.Context, s *state, cs []charge, enforced, a
 	sent := l.clock.now() // the store decides later, so what it lends is spent in time
 	if err := l.trip(ctx, s, ops); err != nil {
 		for i := range cs {
-			cs[i].claim.finish(leaseWord(now, 0, cs[i].claim.level, leased))
+			cs[i].claim.finish(leaseWord(sent, 0, cs[i].claim.level, leased))
 		}
 		return over, err
 	}
@@ -224,10 +219,10 @@ func (l *core) answered(s *state, c *charge, op *Op, rule ruling, sent int64) {
 	c.ahead -= min(uint64(held)*law.token, c.ahead)
 	if op.Granted < op.Cost && (rule == passes || op.RetryAfter > 0) {
 		c.ruling = over
-		c.wait = law.span(max(min(op.RetryAfter, law.duration(3*law.tau)), time.Microsecond))
+		c.wait = law.span(min(op.RetryAfter, law.duration(3*law.tau)))
 	}
 	cl.by = byStore
-	if op.Remaining == 0 && held == 0 && (rule == passes || op.RetryAfter > 0) { // else it has got it back
+	if op.Remaining == 0 && (rule == passes || op.RetryAfter > 0) { // else it has got it back
 		due := law.duration(next)
 		if op.RetryAfter > 0 { // the store's own word
 			due = min(due, op.RetryAfter)
@@ -235,7 +230,7 @@ func (l *core) answered(s *state, c *charge, op *Op, rule ruling, sent int64) {
 		l.shield(c.p, c.fp, &cl.renewal, sent, due)
 		return
 	}
-	if rule != passes || op.Granted < op.Cost { // who is refused uses nothing up: the lease does not grow
+	if op.Granted < op.Cost { // who is refused uses nothing up: the lease does not grow
 		cl.finish(leaseWord(sent, held, min(cl.level, cl.was), leased))
 		return
 	}

@@ -44,6 +44,6 @@
 // # Composition
 //
 //   - Buckets SHOULD have a server, or a Prefix, of their own: a key that the server evicts is a full
-//     bucket. Its maxmemory-policy SHOULD be noeviction or volatile-ttl.
+//     bucket, and so is one under which somebody else has stored something, until it is written over. Its maxmemory-policy SHOULD be noeviction or volatile-ttl.
 //   - All processes of a limit MUST have the same Prefix and Secret, and names of policies.
 package redisthrottle

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,9 +50,9 @@ type Store struct {
 	cluster bool
 }
 
-// New returns a store. Its error is what is wrong with cfg, or what the server will not do:
-// scripts, or TIME within them. A server that does not answer is no error: the limiter that the
-// store is for does without, until there is one.
+// New returns a store. Its error is what is wrong with cfg, or what the server will not do: scripts, TIME
+// within them, or writes, for it is a replica. On a Cluster every master is asked. A server that does
+// not answer is no error: the limiter that the store is for does without, until there is one.
 func New(cfg Config) (*Store, error) {
 	var problems []error
 	if cfg.Client == nil {
@@ -74,26 +75,45 @@ func New(cfg Config) (*Store, error) {
 		cluster: cfg.Client.Mode() == rueidis.ClientModeCluster,
 	}
 	if err := s.ask(); err != nil {
-		return nil, fmt.Errorf("redisthrottle: Client's server refuses the script: %w", err)
+		return nil, err
 	}
 	return s, nil
 }
 
-// ask takes a token from a bucket of its own, which is full again a millisecond later.
+// asks is how many keys New asks for, for each node of a Cluster. If the masters have as many slots each,
+// one of them is left out once in 10^7 times.
+const asks = 16
+
+// ask takes tokens from buckets of its own, which are full again a millisecond later.
 func (s *Store) ask() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := s.Take(ctx, []throttle.Op{{Policy: "new", Key: throttle.KeyOf("redisthrottle"), Rate: throttle.Per(1000, time.Second), Burst: 1, Cost: 1}})
-	refused, ok := rueidis.IsRedisErr(err)
-	if !ok || isOutage(refused) {
-		return nil
+	n := 1
+	if s.cluster {
+		n = max(asks*len(s.client.Nodes()), n)
 	}
-	return refused
+	answers := make(chan error, n)
+	for i := range n {
+		go func() {
+			op := throttle.Op{Policy: "new", Key: throttle.KeyOf("redisthrottle", strconv.Itoa(i)), Rate: throttle.Per(1000, time.Second), Burst: 1, Cost: 1}
+			answers <- s.Take(ctx, []throttle.Op{op})
+		}()
+	}
+	for range n {
+		err := <-answers
+		if refused, ok := rueidis.IsRedisErr(err); ok && !isOutage(refused) {
+			return fmt.Errorf("redisthrottle: Client's server refuses the script: %w", refused)
+		}
+		if errors.Is(err, rueidis.ErrClosing) {
+			return errors.New("redisthrottle: Client is closed: must be open")
+		}
+	}
+	return nil
 }
 
 // isOutage reports whether an error says that the server is not ready now.
 func isOutage(err *rueidis.RedisError) bool {
-	for _, prefix := range [...]string{"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "READONLY", "NOREPLICAS", "MISCONF", "OOM"} {
+	for _, prefix := range [...]string{"LOADING", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS", "MISCONF", "OOM"} {
 		if strings.HasPrefix(err.Error(), prefix) {
 			return true
 		}

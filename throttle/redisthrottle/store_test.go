@@ -120,7 +120,7 @@ func TestD6_New(t *testing.T) {
 			t.Errorf("%v does not say %q", err, want)
 		}
 	}
-	for _, denied := range []string{"-@scripting", "-time", "-set", "resetkeys"} {
+	for _, denied := range []string{"-@scripting", "-time", "-get", "-set", "resetkeys"} {
 		srv.do("ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "+@all", denied)
 		c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{srv.addr}, Username: "app", Password: "pw", DisableCache: true})
 		if err != nil {
@@ -229,5 +229,44 @@ func TestD6_Cluster(t *testing.T) {
 	}
 	if allowed == 60 {
 		t.Error("a third of the keys is gone, and everybody is admitted")
+	}
+}
+
+// D6: what is stored under a name of ours and is not ours is a full bucket, and is written over.
+func TestD6_ForeignValues(t *testing.T) {
+	srv := startServer(t)
+	store := newStore(t, srv.addr)
+	key := throttle.KeyOf("k")
+	name := fmt.Sprintf("hotpath:throttle:{%x}p", key.Hash(nil))
+	soon := time.Now().Add(time.Minute).UnixMicro()
+	for _, set := range [][]string{
+		{"SET", name, "garbage"},
+		{"SET", name, ""},
+		{"SET", name, "1:2"},
+		{"SET", name, fmt.Sprint(soon, ":0:x")},
+		{"SET", name, fmt.Sprint(soon, ":0:1:0")},
+		{"SET", name, fmt.Sprint(soon, ":0:1:0:0")},
+		{"SET", name, fmt.Sprint(soon, ":1000:100000:0:1000")},
+		{"SET", name, fmt.Sprint(soon, ":999999:1:0:1000")},
+		{"SET", name, fmt.Sprint("-", soon, ":0:100000:0:1000")},
+		{"SET", name, "9007199254740993:0:1:0:1000"},
+		{"SET", name, "99999999999999999999999:0:100000:0:1000"},
+		{"RPUSH", name, "a", "b"},
+		{"HSET", name, "a", "b"},
+	} {
+		srv.do(set...)
+		for i := range int64(2) {
+			ops := []throttle.Op{{Policy: "p", Key: key, Rate: throttle.Per(10, time.Hour), Burst: 10, Cost: 1, Ahead: i}}
+			if err := store.Take(t.Context(), ops); err != nil || ops[0].Granted != 1+i || ops[0].Remaining != 9-2*i {
+				t.Errorf("%q, %d: %v %+v", set, i, err, ops[0])
+			}
+		}
+		srv.do("DEL", name)
+	}
+	// A debt of another rate is no foreign value.
+	srv.do("SET", name, fmt.Sprint(soon, ":0:1000000:0:1000"))
+	ops := []throttle.Op{{Policy: "p", Key: key, Rate: throttle.Per(100, time.Hour), Burst: 100}}
+	if err := store.Take(t.Context(), ops); err != nil || ops[0].Remaining < 40 || ops[0].Remaining > 41 {
+		t.Errorf("60 seconds owed at one a second: %v %+v", err, ops[0])
 	}
 }

@@ -52,10 +52,18 @@ end
 -- as many tokens as before, at the rate of now, and rounded up; and what of that is above a burst: it
 -- is owed at the old rate, and nobody here may forgive it
 local function convert(us, fr, rate, op)
-  local token, tokenfr, n = string.match(rate, '^(%d+):(%d+):(%d+)$')
+  local token, tokenfr, n = string.match(rate, '(%d+):(%d+):(%d+)')
   local owed = (us + fr / n) / (token + tokenfr / n) * (op.token + op.tokenfr / op.n)
   if owed >= op.burst then return op.burst, op.burstfr, floor(math.min(owed - op.burst, 2^51)) end
   return math.ceil(owed), 0, 0
+end
+
+-- What a value says: how far it lies ahead, the n-ths, its rate. Nil if it is none of ours, or further ahead
+-- than any bucket can be: a bucket of nobody is full, and is written over when it is paid from.
+local function read(value)
+  local us, fr, rate, n = string.match(value, '^(%d+):(%d+):(%d+:%d+:(%d+))$')
+  if not us or tonumber(fr) >= tonumber(n) or us - now > 2^52 then return nil end
+  return us - now, tonumber(fr), rate
 end
 
 local ops, passes = {}, true
@@ -67,12 +75,15 @@ for i = 1, #KEYS do
     cost = arg(10), kind = ARGV[a + 12], us = 0, fr = 0, room = true, rest = 0, wait = 0, waitfr = 0,
   }
   op.rate = ARGV[a + 7] .. ':' .. ARGV[a + 8] .. ':' .. ARGV[a + 9]
-  local value = redis.call('GET', op.key)
+  local value = redis.pcall('GET', op.key)
+  if type(value) == 'table' then
+    if not string.find(value.err, 'WRONGTYPE', 1, true) then return value end
+    value = 'of another type'
+  end
   if value then
     op.stored = true
-    local us, fr, rate = string.match(value, '^(%d+):(%d+):(.*)$')
-    us, fr = us - now, tonumber(fr)
-    if us >= 0 then
+    local us, fr, rate = read(value)
+    if us and us >= 0 then
       if rate ~= op.rate then us, fr, op.rest = convert(us, fr, rate, op) end
       -- more than anybody can owe: the clock was set back
       local most, mostfr = add(op.burst, op.burstfr, op.burst, op.burstfr, op.n)
