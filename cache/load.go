@@ -307,19 +307,15 @@ func (c *Cache[K, V]) endLoad(l *loading, n int) {
 }
 
 // loaded returns the entry for what a loader returned; nil if that was a failure.
-func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) (e *Entry[K, V]) {
+func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) *Entry[K, V] {
 	ttl, hasTTL, tags := l.said()
 	if err == nil {
 		tags = c.tagged(key, v, tags)
 	}
 	if c.tier != nil {
 		l.tagged = append(l.tagged, tags)
-		defer func() {
-			if e != nil {
-				e.setBegan(l.began)
-			}
-		}()
 	}
+	var e *Entry[K, V]
 	switch {
 	case errors.Is(err, ErrNotFound):
 		var none V
@@ -327,15 +323,19 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Durati
 		if c.cfg.NegativeTTL == 0 || hasTTL && ttl == 0 {
 			e.weight = 0
 		}
-		return e
 	case err != nil:
 		return nil
-	case !hasTTL:
-		ttl = c.cfg.TTL
+	default:
+		if !hasTTL {
+			ttl = c.cfg.TTL
+		}
+		e = c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
+		if ttl == 0 {
+			e.weight = 0
+		}
 	}
-	e = c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
-	if ttl == 0 {
-		e.weight = 0
+	if c.tier != nil {
+		e.setBegan(l.began)
 	}
 	return e
 }
