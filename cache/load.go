@@ -33,10 +33,10 @@ type loading struct {
 	born     uint64 // tagset's Now before it began
 	began    time.Duration
 	ended    time.Duration
-	missing  int        // keys that were not found
-	err      error      // why all have failed
-	returned bool       // without a panic: then ended is known
-	tagged   [][]string // with a Remote: the tags of each key, in their order
+	missing  int         // keys that were not found
+	err      error       // why all have failed
+	tagged   *[][]string // with a Remote: the tags of each key, in their order; nil: without one
+	returned bool        // without a panic: then ended is known
 
 	mu     sync.Mutex // a loader may use goroutines
 	ttl    time.Duration
@@ -282,7 +282,11 @@ func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
 
 func (c *Cache[K, V]) beginLoad(ctx context.Context) *loading {
 	c.inFlight.Add(1)
-	return &loading{Context: ctx, born: c.tags.Now(), began: now()}
+	l := &loading{Context: ctx, born: c.tags.Now(), began: now()}
+	if c.tier != nil {
+		l.tagged = new([][]string)
+	}
+	return l
 }
 
 // endLoad counts a load of n keys, however it ended.
@@ -312,8 +316,8 @@ func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Durati
 	if err == nil {
 		tags = c.tagged(key, v, tags)
 	}
-	if c.tier != nil {
-		l.tagged = append(l.tagged, tags)
+	if l.tagged != nil {
+		*l.tagged = append(*l.tagged, tags)
 	}
 	var e *Entry[K, V]
 	switch {

@@ -201,7 +201,7 @@ func (c *Cache[K, V]) loadKeys(ctx context.Context, keys []K) []loadedKey[K, V] 
 		e, l, err := c.loadKey(ctx, keys[i])
 		results[i] = loadedKey[K, V]{e: e, err: err, ended: l.ended}
 		if e != nil {
-			results[i].tags = l.tagged[0]
+			results[i].tags = (*l.tagged)[0]
 		}
 	}
 	switch {
@@ -210,7 +210,7 @@ func (c *Cache[K, V]) loadKeys(ctx context.Context, keys []K) []loadedKey[K, V] 
 		for i := range keys {
 			results[i] = loadedKey[K, V]{e: entries[i], err: l.err, ended: l.ended}
 			if l.err == nil {
-				results[i].tags = l.tagged[i]
+				results[i].tags = (*l.tagged)[i]
 			}
 		}
 	case len(keys) == 1:

@@ -69,7 +69,6 @@ func (c *Cache[K, V]) fetch(ctx context.Context, keys []K) map[K]loadedKey[K, V]
 }
 
 func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loadedKey[K, V]) {
-	born := c.tags.Now()
 	load := func(ctx context.Context, keys []K) ([]Shared[V], error) {
 		shared := make([]Shared[V], 0, len(keys))
 		for i, r := range c.loadKeys(ctx, keys) {
@@ -80,8 +79,10 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 		}
 		return shared, nil
 	}
-	todo, maxAge := keys, c.maxAge(keys)
-	for len(todo) > 0 {
+	todo, maxAge := keys, anyAge
+	for first := true; len(todo) > 0; first = false {
+		born := c.tags.Now() // and then what is owed: whoever purges owes first
+		maxAge = min(maxAge, c.maxAge(todo))
 		shared, err := c.tier.remote.Fetch(ctx, todo, maxAge, load)
 		if len(shared) != len(todo) {
 			if err == nil {
@@ -113,7 +114,13 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 				again, maxAge = append(again, key), age
 				continue
 			}
-			results[key] = loadedKey[K, V]{e: c.arrived(key, s, born)}
+			e := c.arrived(key, s, born)
+			// Or it is not owed any more, and was paid after we have asked.
+			if first && c.gone(e) {
+				again = append(again, key)
+				continue
+			}
+			results[key] = loadedKey[K, V]{e: e}
 			c.counters.Here().remoteHits.Add(1)
 		}
 		todo = again
