@@ -359,6 +359,9 @@ func TestHolders_AreNotCountedForEver(t *testing.T) {
 	for i := 1; ; i++ {
 		select {
 		case <-done:
+			if _, here := n.Peek("k"); here {
+				t.Error("what nobody is told of is kept")
+			}
 			return
 		default:
 			s.do("SET", "{test}l::k", fmt.Sprint(i), "PX", "100000")
