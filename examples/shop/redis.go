@@ -27,7 +27,7 @@ const redisName = "after+redis"
 // is a few milliseconds as a rule; this is the bound while Redis hangs, or its connection is cut.
 const sharedStaleness = time.Second
 
-// pages on Redis are Shared by processes.
+// Shared is the pages that processes have in common.
 type Shared = cache.Remote[pageKey, []byte]
 
 // newShared returns what the shops with the same data share, and how to end that.
