@@ -1,7 +1,7 @@
 # Every command of the project. Only Go and make are needed; linters run pinned through
 # `go run`, so nothing has to be installed.
 
-MODULES := . throttle/redisthrottle examples examples/frameworks bench
+MODULES := . cache/rediscache throttle/redisthrottle examples examples/frameworks bench
 
 GOFUMPT     := mvdan.cc/gofumpt@v0.12.0
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2

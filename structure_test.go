@@ -58,6 +58,7 @@ var mayImport = map[string][]string{
 	"batch":                {"internal", "golang.org/x/sync"},
 	"cache":                {"internal", "golang.org/x/sync"},
 	"cache/httpcache":      {"internal"},
+	"cache/rediscache":     {"github.com/redis/rueidis", "golang.org/x/sync"},
 	"cache/ristrettostore": {"github.com/dgraph-io/ristretto/v2"},
 	"cache/storetest":      {},
 	"compress":             {"internal", "github.com/klauspost/compress", "github.com/andybalholm/brotli", "golang.org/x/sync"},
@@ -82,7 +83,7 @@ var mayImport = map[string][]string{
 }
 
 // ownModules are those of them that are modules of their own.
-var ownModules = []string{"throttle/redisthrottle"}
+var ownModules = []string{"cache/rediscache", "throttle/redisthrottle"}
 
 // testHelpers are for tests only: one brings package testing into a program, the other Prometheus.
 var testHelpers = []string{"internal/leaktest", "internal/statstest"}
@@ -90,7 +91,7 @@ var testHelpers = []string{"internal/leaktest", "internal/statstest"}
 // notItsParent lists the packages that stand below another one without being part of it.
 var notItsParent = []string{"pool/bulkhead"}
 
-// A source is one Go file of the root module.
+// A source is one Go file of the root module or of ownModules.
 type source struct {
 	name  string // relative to the root, with slashes
 	dir   string // "" for the root
@@ -169,6 +170,7 @@ func TestImports(t *testing.T) {
 			inRow := !ours && slices.ContainsFunc(allowed, func(a string) bool { return p == a || strings.HasPrefix(p, a+"/") })
 			switch {
 			case inStandardLibrary(p), inRow:
+			case s.isTest() && slices.Contains(ownModules, s.dir) && ours:
 			case s.isTest():
 				// What the package itself imports is there anyway, and an example may need it.
 				if !ours {

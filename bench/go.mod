@@ -66,6 +66,7 @@ require (
 	github.com/googleapis/gax-go/v2 v2.15.0 // indirect
 	github.com/goware/singleflight v0.3.0 // indirect
 	github.com/hashicorp/golang-lru v0.5.4 // indirect
+	github.com/hotpath-go/hotpath/cache/rediscache v0.0.0
 	github.com/hotpath-go/hotpath/throttle/redisthrottle v0.0.0
 	github.com/influxdata/tdigest v0.0.1 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
@@ -108,5 +109,7 @@ require (
 )
 
 replace github.com/hotpath-go/hotpath => ../
+
+replace github.com/hotpath-go/hotpath/cache/rediscache => ../cache/rediscache
 
 replace github.com/hotpath-go/hotpath/throttle/redisthrottle => ../throttle/redisthrottle

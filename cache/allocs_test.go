@@ -21,6 +21,8 @@ func TestAllocs_Hit(t *testing.T) {
 		Load: func(context.Context, string) (int, error) { return 1, nil },
 		TTL:  time.Hour, StaleWhileRevalidate: time.Hour, StaleIfError: time.Hour, EarlyRefresh: 1, Jitter: 0.5,
 	})
+	shared := newCache(t, cache.Config[string, int]{Remote: newHub().view()})
+	shared.Set("a", 1, "x")
 	missing := newCache(t, cache.Config[string, int]{
 		Load: func(context.Context, string) (int, error) { return 0, cache.ErrNotFound }, NegativeTTL: time.Hour,
 	})
@@ -43,6 +45,7 @@ func TestAllocs_Hit(t *testing.T) {
 		{"with tags", 0, func() { _, _ = tagged.Get(ctx, "a") }},
 		{"fresh, with every stale option", 0, func() { _, _ = stale.Get(ctx, "a") }},
 		{"a remembered ErrNotFound", 0, func() { _, _ = missing.Get(ctx, "a") }},
+		{"with a Remote", 0, func() { _, _ = shared.Get(ctx, "a") }},
 		{"Peek", 0, func() { strings.Peek("a") }},
 		{"PurgeTags", 0, func() { ints.PurgeTags("x") }},
 		// The entry, and the closure that runs under the key's lock.

@@ -30,6 +30,7 @@ type Cache[K comparable, V any] struct {
 	ops          flight.Ops[K, *Entry[K, V]]
 	tags         *tagset.Table
 	refreshes    *semaphore.Weighted
+	tier         *tier[K, V] // nil without a Remote
 
 	counters  stat.Striped[counters]
 	inFlight  atomic.Int64
@@ -59,6 +60,10 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		}
 	}
 	c.ops = c.loadOps()
+	if cfg.Remote != nil {
+		c.tier = newTier(cfg.Remote)
+		c.tier.alone = max(cfg.Remote.Watch(c.dropped), 0)
+	}
 	return c, nil
 }
 
@@ -145,6 +150,8 @@ func (c *Cache[K, V]) look(e *Entry[K, V]) (s state, t time.Duration) {
 		return isFresh, t
 	case e.missing() != nil:
 		return isGone, t // an ErrNotFound is never stale
+	case e.linger == 0 && e.expires != forever:
+		return isGone, t // nor what a Remote does not know of
 	case t < after(expires, c.cfg.StaleWhileRevalidate):
 		return isStale, t
 	case t < after(expires, c.cfg.StaleIfError):

@@ -77,6 +77,11 @@ type Config[K comparable, V any] struct {
 	// as that of cache/ristrettostore, these must be 0, for it has its own bound.
 	Store Store[K, V]
 
+	// Remote is a second tier that processes share, such as cache/rediscache: a miss takes the
+	// shared value, or loads it in one process for all, and what one process changes is gone in the
+	// others. nil: none.
+	Remote Remote[K, V]
+
 	// Logger gets background failures, never a caller's own. nil: slog.Default().
 	Logger *slog.Logger
 }

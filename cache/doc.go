@@ -51,6 +51,15 @@
 // Tags are kept as slots of a table: two tags may share one, and then a purge takes a little
 // too much, never too little. An entry has at most 64 tags of at most 1 KiB.
 //
+// # Several processes
+//
+// Each has a cache of its own. With [Config.Remote], as cache/rediscache is one, a miss takes the
+// value that another process has loaded, a cold key is loaded in one process for all, and what
+// one deletes, sets or purges is gone in the others. Without the Remote nothing costs more; with
+// it a hit costs the same. Delete, Set and the purges then wait for the Remote, a second at most;
+// what it could not be told is told behind, and until then this process takes nothing older from
+// it. [Stats.RemoteErrors] counts that.
+//
 // # Choosing an engine
 //
 // What keeps the entries is a [Store]. Leave [Config.Store] nil unless you have a reason: the

@@ -32,9 +32,9 @@ type Entry[K comparable, V any] struct {
 
 // more is what few entries have.
 type more struct {
-	missing error    // the loader's ErrNotFound, of a negative entry
-	slots   []uint32 // of its tags
-	tagless bool     // they could not be kept: any purge may have been meant
+	missing error         // the loader's ErrNotFound, of a negative entry
+	slots   []uint32      // of its tags; empty and not nil: they could not be kept
+	began   time.Duration // with a Remote: not before that did its load begin
 
 	due   atomic.Bool   // a refresh was put off: the next Get starts it
 	fails atomic.Uint32 // loads in a row that failed to replace it
@@ -49,10 +49,11 @@ func (e *Entry[K, V]) missing() error {
 	return nil
 }
 
-// slots returns those of the tags, and whether there were some that could not be kept.
+// slots returns those of the tags, and whether there were some that could not be kept: then any
+// purge may have been meant.
 func (e *Entry[K, V]) slots() (slots []uint32, tagless bool) {
 	if m := e.more.Load(); m != nil {
-		return m.slots, m.tagless
+		return m.slots, m.slots != nil && len(m.slots) == 0
 	}
 	return nil, false
 }
@@ -65,6 +66,17 @@ func (e *Entry[K, V]) rest() *more {
 	e.more.CompareAndSwap(nil, new(more))
 	return e.more.Load()
 }
+
+// began returns when the load began. ok is false for an entry that no Cache has made.
+func (e *Entry[K, V]) began() (t time.Duration, ok bool) {
+	if m := e.more.Load(); m != nil {
+		return m.began, true
+	}
+	return 0, false
+}
+
+// setBegan is for who has made e, before it is stored.
+func (e *Entry[K, V]) setBegan(t time.Duration) { e.rest().began = t }
 
 // NewEntry returns an entry for a Store. weight is what it is charged: the bytes of key and
 // value and of what the engine needs besides, at least 1; it is rounded up to 16. cost is how

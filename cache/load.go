@@ -33,9 +33,10 @@ type loading struct {
 	born     uint64 // tagset's Now before it began
 	began    time.Duration
 	ended    time.Duration
-	missing  int   // keys that were not found
-	err      error // why all have failed
-	returned bool  // without a panic: then ended is known
+	missing  int         // keys that were not found
+	err      error       // why all have failed
+	tagged   *[][]string // with a Remote: the tags of each key, in their order; nil: without one
+	returned bool        // without a panic: then ended is known
 
 	mu     sync.Mutex // a loader may use goroutines
 	ttl    time.Duration
@@ -80,7 +81,9 @@ func (l *loading) said() (ttl time.Duration, hasTTL bool, tags []string) {
 	return l.ttl, l.hasTTL, slices.Clip(l.tags)
 }
 
-func (c *Cache[K, V]) canLoad() bool { return c.cfg.Load != nil || c.cfg.LoadMany != nil }
+func (c *Cache[K, V]) canLoad() bool {
+	return c.cfg.Load != nil || c.cfg.LoadMany != nil || c.tier != nil
+}
 
 // miss answers a Get that found nothing to return.
 func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
@@ -93,7 +96,7 @@ func (c *Cache[K, V]) miss(ctx context.Context, key K) (v V, err error) {
 		return v, ErrNotFound
 	}
 	for {
-		asked := c.tags.Now()
+		asked := c.ask()
 		e, by, err := c.flights.Do(ctx, key, c.cfg.LoadTimeout, c.ops)
 		joined := by == flight.Joined
 		if joined && (err == nil && c.older(e, asked) || c.tooSoon(err)) {
@@ -153,11 +156,31 @@ func (c *Cache[K, V]) tooSoon(err error) bool {
 	return err == flight.ErrTimeout && c.cfg.LoadTimeout == 0
 }
 
+// A moment is when somebody has asked.
+type moment struct {
+	purges uint64        // tagset's Now
+	at     time.Duration // with a Remote
+}
+
+func (c *Cache[K, V]) ask() moment {
+	m := moment{purges: c.tags.Now()}
+	if c.tier != nil {
+		m.at = now()
+	}
+	return m
+}
+
 // older reports whether a load that was joined by somebody who asked at the given moment had
 // begun before a purge that was over by then. Of several purges only the last is known, so
 // it may say so once too often, never too seldom.
-func (c *Cache[K, V]) older(e *Entry[K, V], asked uint64) bool {
-	if asked <= e.born {
+//
+// With a Remote it is also older if the load ran without it, and had begun so long ago that what
+// others have changed since then may have been told long before.
+func (c *Cache[K, V]) older(e *Entry[K, V], asked moment) bool {
+	if c.tier != nil && e.expires < asked.at {
+		return true
+	}
+	if asked.purges <= e.born {
 		return false
 	}
 	slots, tagless := e.slots()
@@ -211,9 +234,19 @@ func short(key any) string {
 	return s
 }
 
-// load gets the value of key from its source and makes an entry of it. An ErrNotFound is an
-// entry too.
+// load is what a flight does.
 func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
+	if c.tier != nil && key == key {
+		r := c.fetch(ctx, []K{key})[key]
+		return r.e, r.err
+	}
+	e, _, err := c.loadKey(ctx, key)
+	return e, err
+}
+
+// loadKey gets the value of key from its source and makes an entry of it. An ErrNotFound is an
+// entry too.
+func (c *Cache[K, V]) loadKey(ctx context.Context, key K) (*Entry[K, V], *loading, error) {
 	l := c.beginLoad(ctx)
 	defer c.endLoad(l, 1)
 	v, err := c.source(l, key)
@@ -226,12 +259,15 @@ func (c *Cache[K, V]) load(ctx context.Context, key K) (*Entry[K, V], error) {
 	case e.missing() != nil:
 		l.missing = 1
 	}
-	return e, l.err
+	return e, l, l.err
 }
 
 func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
-	if c.cfg.Load != nil {
+	switch {
+	case c.cfg.Load != nil:
 		return c.cfg.Load(ctx, key)
+	case c.cfg.LoadMany == nil: // but for what a Remote has
+		return v, ErrNotFound
 	}
 	values, err := c.cfg.LoadMany(ctx, []K{key})
 	if err != nil {
@@ -246,7 +282,11 @@ func (c *Cache[K, V]) source(ctx context.Context, key K) (v V, err error) {
 
 func (c *Cache[K, V]) beginLoad(ctx context.Context) *loading {
 	c.inFlight.Add(1)
-	return &loading{Context: ctx, born: c.tags.Now(), began: now()}
+	l := &loading{Context: ctx, born: c.tags.Now(), began: now()}
+	if c.tier != nil {
+		l.tagged = new([][]string)
+	}
+	return l
 }
 
 // endLoad counts a load of n keys, however it ended.
@@ -273,22 +313,33 @@ func (c *Cache[K, V]) endLoad(l *loading, n int) {
 // loaded returns the entry for what a loader returned; nil if that was a failure.
 func (c *Cache[K, V]) loaded(key K, v V, err error, l *loading, cost time.Duration) *Entry[K, V] {
 	ttl, hasTTL, tags := l.said()
+	if err == nil {
+		tags = c.tagged(key, v, tags)
+	}
+	if l.tagged != nil {
+		*l.tagged = append(*l.tagged, tags)
+	}
+	var e *Entry[K, V]
 	switch {
 	case errors.Is(err, ErrNotFound):
 		var none V
-		e := c.newEntry(key, none, err, l.ended, c.cfg.NegativeTTL, tags, l.born, cost)
+		e = c.newEntry(key, none, err, l.ended, c.cfg.NegativeTTL, tags, l.born, cost)
 		if c.cfg.NegativeTTL == 0 || hasTTL && ttl == 0 {
 			e.weight = 0
 		}
-		return e
 	case err != nil:
 		return nil
-	case !hasTTL:
-		ttl = c.cfg.TTL
+	default:
+		if !hasTTL {
+			ttl = c.cfg.TTL
+		}
+		e = c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
+		if ttl == 0 {
+			e.weight = 0
+		}
 	}
-	e := c.newEntry(key, v, nil, l.ended, c.jittered(ttl), tags, l.born, cost)
-	if ttl == 0 {
-		e.weight = 0
+	if c.tier != nil {
+		e.setBegan(l.began)
 	}
 	return e
 }

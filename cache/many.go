@@ -45,7 +45,7 @@ func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 		return values, nil
 	}
 	get := c.eachMissing
-	if c.cfg.LoadMany != nil && ctx.Err() == nil {
+	if (c.cfg.LoadMany != nil || c.tier != nil) && ctx.Err() == nil {
 		get = c.allMissing
 	}
 	var failures []error
@@ -110,7 +110,7 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 			c.counters.Here().misses.Add(uint64(len(keys)))
 		}
 	}()
-	asked := c.tags.Now()
+	asked := c.ask()
 	resident := make([]*Entry[K, V], len(keys))
 	flown := c.flights.DoMany(ctx, keys, c.cfg.LoadTimeout, flight.ManyOps[K, *Entry[K, V]]{
 		Check: func(i int) (*Entry[K, V], bool) {
@@ -120,7 +120,7 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 			}
 			return e, found
 		},
-		Load:     c.loadMany,
+		Load:     c.loadAll,
 		Done:     c.finish,
 		Detached: c.ops.Detached,
 	})
@@ -145,7 +145,7 @@ func (c *Cache[K, V]) allMissing(ctx context.Context, keys []K) []result[V] {
 }
 
 // landed turns the result of a flight into that of a lookup, and counts it.
-func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked uint64, resident *Entry[K, V]) (r result[V]) {
+func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[K, V]], asked moment, resident *Entry[K, V]) (r result[V]) {
 	e, how := f.V, missed
 	switch {
 	case f.Joined && (f.Err == nil && c.older(e, asked) || c.tooSoon(f.Err)):
@@ -171,8 +171,81 @@ func (c *Cache[K, V]) landed(ctx context.Context, key K, f flight.Result[*Entry[
 	return result[V]{value: c.clone(e.Value)}
 }
 
-// loadMany is load for several keys. Each is charged its part of the time.
-func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(i int) (*Entry[K, V], error) {
+// loadAll is load for several keys.
+func (c *Cache[K, V]) loadAll(ctx context.Context, keys []K) func(i int) (*Entry[K, V], error) {
+	if c.tier == nil {
+		entries, l := c.loadMany(ctx, keys)
+		return func(i int) (*Entry[K, V], error) { return entries[i], l.err }
+	}
+	shared := make([]K, 0, len(keys))
+	for _, key := range keys {
+		if key == key {
+			shared = append(shared, key)
+		}
+	}
+	results := c.fetch(ctx, shared)
+	return func(i int) (*Entry[K, V], error) {
+		r, found := results[keys[i]]
+		if !found { // NaN
+			r.e, _, r.err = c.loadKey(ctx, keys[i])
+		}
+		return r.e, r.err
+	}
+}
+
+// loadKeys is loadKey for several: in one LoadMany, or in Loads of which parallelLoads run at a
+// time. One key is loaded on this goroutine, and what its load panics with goes on from here.
+func (c *Cache[K, V]) loadKeys(ctx context.Context, keys []K) []loadedKey[K, V] {
+	results := make([]loadedKey[K, V], len(keys))
+	one := func(i int) {
+		e, l, err := c.loadKey(ctx, keys[i])
+		results[i] = loadedKey[K, V]{e: e, err: err, ended: l.ended}
+		if e != nil {
+			results[i].tags = (*l.tagged)[0]
+		}
+	}
+	switch {
+	case c.cfg.LoadMany != nil && (len(keys) > 1 || c.cfg.Load == nil):
+		entries, l := c.loadMany(ctx, keys)
+		for i := range keys {
+			results[i] = loadedKey[K, V]{e: entries[i], err: l.err, ended: l.ended}
+			if l.err == nil {
+				results[i].tags = (*l.tagged)[i]
+			}
+		}
+	case len(keys) == 1:
+		one(0)
+	default:
+		var group errgroup.Group
+		group.SetLimit(parallelLoads)
+		for i := range keys {
+			group.Go(func() error {
+				returned := false
+				defer func() { // it belongs to the key's caller, whose goroutine this is not
+					if !returned {
+						results[i] = loadedKey[K, V]{err: abnormal(recover())}
+					}
+				}()
+				one(i)
+				returned = true
+				return nil
+			})
+		}
+		_ = group.Wait() // nobody returns an error: failures are kept by key
+	}
+	return results
+}
+
+// abnormal is the error for what recover gave in a load that did not return: nil after Goexit.
+func abnormal(p any) error {
+	if p == nil {
+		p = flight.ErrGoexit
+	}
+	return &flight.PanicError{Value: p, Stack: debug.Stack()}
+}
+
+// loadMany is loadKey for several keys by LoadMany. Each is charged its part of the time.
+func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) ([]*Entry[K, V], *loading) {
 	entries := make([]*Entry[K, V], len(keys))
 	l := c.beginLoad(ctx)
 	defer c.endLoad(l, len(keys))
@@ -195,5 +268,5 @@ func (c *Cache[K, V]) loadMany(ctx context.Context, keys []K) func(i int) (*Entr
 		}
 	}
 	l.returned = true
-	return func(i int) (*Entry[K, V], error) { return entries[i], l.err }
+	return entries, l
 }

@@ -28,6 +28,9 @@ type Stats struct {
 	Evicted   uint64 `metric:"hotpath_cache_evictions_total" help:"Entries evicted to make room."`
 	Purges    uint64 `metric:"hotpath_cache_purges_total" help:"Tags purged or expired, and purges of everything."`
 
+	RemoteHits   uint64 `metric:"hotpath_cache_remote_hits_total" help:"Misses and refreshes that took the Remote's value and loaded nothing."`
+	RemoteErrors uint64 `metric:"hotpath_cache_remote_errors_total" help:"Calls of the Remote that failed."`
+
 	Items    int64 `metric:"hotpath_cache_entries" help:"Entries in memory."`
 	Bytes    int64 `metric:"hotpath_cache_bytes" help:"Memory charged to entries."`
 	InFlight int64 `metric:"hotpath_cache_loads_in_flight" help:"Loads under way."`
@@ -41,6 +44,7 @@ type counters struct {
 	hits, saved, stale, misses, coalesced, negative           atomic.Uint64 // saved in nanoseconds
 	loads, loadErrors, loadNotFound, loadPanics, loadCanceled atomic.Uint64
 	refreshes, detached, notStored, purges                    atomic.Uint64
+	remoteHits, remoteErrors                                  atomic.Uint64
 }
 
 // An outcome is how a lookup ended.
@@ -94,6 +98,8 @@ func (c *Cache[K, V]) Stats() Stats {
 		s.Detached += n.detached.Load()
 		s.NotStored += n.notStored.Load()
 		s.Purges += n.purges.Load()
+		s.RemoteHits += n.remoteHits.Load()
+		s.RemoteErrors += n.remoteErrors.Load()
 		saved += n.saved.Load()
 	}
 	s.SavedSeconds = float64(saved) / 1e9

@@ -22,7 +22,14 @@ func (c *Cache[K, V]) SetFor(key K, value V, ttl time.Duration, tags ...string) 
 	if ttl == 0 {
 		ttl = c.cfg.TTL
 	}
-	e := c.newEntry(key, c.clone(value), nil, now(), c.jittered(ttl), slices.Clip(tags), 0, 0)
+	value = c.clone(value)
+	tags = c.tagged(key, value, slices.Clip(tags))
+	t := now()
+	e := c.newEntry(key, value, nil, t, c.jittered(ttl), tags, 0, 0)
+	if c.tier != nil {
+		c.setEverywhere(key, e, loadedKey[K, V]{e: e, ended: t, tags: tags}.share())
+		return
+	}
 	c.flights.Write(key, func() {
 		// Born now: a purge that came between would else take this value, and with it the
 		// effect of a write that has ended since.
@@ -32,33 +39,65 @@ func (c *Cache[K, V]) SetFor(key K, value V, ttl time.Duration, tags ...string) 
 }
 
 // Delete removes keys. When it returns they are gone, and loads of them that were under way
-// are not stored.
+// are not stored. With a Remote that holds for all processes, unless it cannot be reached: then
+// it is told behind, and counted.
 func (c *Cache[K, V]) Delete(keys ...K) {
-	for _, key := range keys {
-		c.flights.Write(key, func() { c.store.Delete(key) })
+	if c.tier == nil {
+		c.forget(keys, nil)
+		return
+	}
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key K) bool { return key != key })
+	if len(keys) > 0 {
+		c.removeEverywhere(keys, nil, func() { c.forget(keys, nil) })
 	}
 }
 
 // PurgeTags removes all entries that have one of tags, also those that are being loaded. It
-// takes the same time whatever their number.
+// takes the same time whatever their number. A Remote is told as by Delete.
 func (c *Cache[K, V]) PurgeTags(tags ...string) {
-	c.tags.Purge(tags...)
+	if c.tier == nil {
+		c.tags.Purge(tags...)
+	} else if tags := notEmpty(tags); len(tags) > 0 {
+		c.removeEverywhere(nil, tags, func() { c.tags.Purge(tags...) })
+	}
 	c.counters.Here().purges.Add(uint64(len(tags)))
 }
 
 // ExpireTags makes all entries stale that have one of tags, as if their TTL ended now:
 // StaleWhileRevalidate and StaleIfError apply from now on, and once more from the next
-// ExpireTags, but never from later than the end of the TTL.
+// ExpireTags, but never from later than the end of the TTL. For a Remote it is a purge: other
+// processes have nothing stale to serve after it.
 func (c *Cache[K, V]) ExpireTags(tags ...string) {
-	c.tags.Expire(now(), tags...)
+	if c.tier == nil {
+		c.tags.Expire(now(), tags...)
+	} else if tags := notEmpty(tags); len(tags) > 0 {
+		c.removeEverywhere(nil, tags, func() { c.tags.Expire(now(), tags...) })
+	}
 	c.counters.Here().purges.Add(uint64(len(tags)))
 }
 
-// PurgeAll removes everything, also what is being loaded.
+// PurgeAll removes everything, also what is being loaded. A Remote is told as by Delete.
 func (c *Cache[K, V]) PurgeAll() {
-	c.tags.PurgeAll()
-	c.store.Clear() // gives the memory back; nothing would be served anyway
+	if c.tier == nil {
+		c.forgetAll()
+	} else {
+		c.removeEverywhere(nil, nil, c.forgetAll)
+	}
 	c.counters.Here().purges.Add(1)
+}
+
+// notEmpty returns a copy of the tags that are some. (A copy: what a Remote is given is on the
+// heap, and a cache without one shall not pay for that.)
+func notEmpty(tags []string) []string {
+	return slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return tag == "" })
+}
+
+// tagged returns tags with those that Config.Tags has for a value.
+func (c *Cache[K, V]) tagged(key K, v V, tags []string) []string {
+	if c.cfg.Tags == nil {
+		return tags
+	}
+	return append(tags, c.cfg.Tags(key, v)...)
 }
 
 // put stores e, or makes sure that what e replaces is not served any more.
@@ -88,13 +127,16 @@ func (c *Cache[K, V]) newEntry(key K, v V, missing error, at, ttl time.Duration,
 			e.setLinger(max(c.cfg.StaleWhileRevalidate, c.cfg.StaleIfError))
 		}
 	}
-	if missing == nil && c.cfg.Tags != nil {
-		tags = append(tags, c.cfg.Tags(key, v)...)
-	}
 	slots, err := c.tags.Slots(tags)
+	switch {
+	case err != nil:
+		slots = []uint32{} // tagless
+	case len(slots) == 0:
+		slots = nil
+	}
 	behind := int64(0)
-	if missing != nil || slots != nil || err != nil {
-		e.more.Store(&more{missing: missing, slots: slots, tagless: err != nil})
+	if missing != nil || slots != nil || c.tier != nil {
+		e.more.Store(&more{missing: missing, slots: slots})
 		behind = allocated(size[more]()) + allocated(int64(4*cap(slots)))
 	}
 	var weight int64

@@ -19,9 +19,10 @@ import (
 
 // After is Tuned with hotpath around it. There is no SQL in this file, and every layer stands
 // on a line of its own behind its switch.
-// engine is where its cache keeps pages; nil: the built-in one.
-func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
-	layers := new(Layers)
+// engine is where its cache keeps pages; nil: the built-in one. shared has those of all processes; nil:
+// there is only this one.
+func After(s *Store, on Switches, engine Engine, shared Shared) (http.Handler, *Layers) {
+	layers, tell := new(Layers), &teller{Shared: shared}
 	whole, drop := getPage(s.encoded), func(product, category int) {}
 	public := func(_ http.ResponseWriter, get getPage) getPage { return get }
 	if on.Has("batch") {
@@ -34,7 +35,7 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 	}
 	if on.Has("cache") {
 		// Pages are kept as the bytes that leave: encoded once, at a miss.
-		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: whole, Tags: pageTags, TTL: 10 * time.Minute, Store: engine}))
+		pages := must(cache.New(cache.Config[pageKey, []byte]{Load: whole, Tags: pageTags, TTL: 10 * time.Minute, Store: engine, Remote: tell.remote()}))
 		get, layers.Pages = pages.Get, pages
 		drop = func(product, category int) { pages.PurgeTags(productTag(product), categoryTag(category)) }
 	}
@@ -43,6 +44,7 @@ func After(s *Store, on Switches, engine Engine) (http.Handler, *Layers) {
 		// Whole answers, with their encoded forms and entity tags: what was answered is not even looked up.
 		answers := must(httpcache.New(httpcache.Config{}))
 		layers.Answers, public = answers, publicPage
+		tell.answers.Store(answers)
 		dropPages := drop
 		drop = func(product, category int) {
 			dropPages(product, category) // first what answers are made of

@@ -53,7 +53,7 @@ func homeFormOf(name string, on Switches) homeForm {
 	return oneByOne
 }
 
-func isAfter(name string) bool { return name == "after" || name == ristrettoName }
+func isAfter(name string) bool { return name == "after" || name == ristrettoName || name == redisName }
 
 // homeRequest is one request for many products.
 func homeRequest(ids []string, form homeForm) Request {

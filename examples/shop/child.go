@@ -26,6 +26,7 @@ type Child struct {
 	db   Database
 	data string
 	mu   sync.Mutex // one question at a time
+	with *Child     // a second process on the same data; nil: there is none
 	in   io.WriteCloser
 	out  *bufio.Reader
 	errs *strings.Builder
@@ -56,11 +57,25 @@ type LayerCounts struct {
 
 // startChild starts a child that serves a variant on a copy of the seeded data.
 func startChild(ctx context.Context, o Options, cores Cores, seeded, name string) (*Child, error) {
-	binary, err := os.Executable()
+	data, err := o.db.Copy(ctx, seeded, name)
 	if err != nil {
 		return nil, err
 	}
-	data, err := o.db.Copy(ctx, seeded, name)
+	c, err := startProcess(ctx, o, cores, data, name)
+	if err != nil || name != redisName {
+		return c, err
+	}
+	if c.with, err = startProcess(ctx, o, cores, data, name); err != nil {
+		c.Close()
+		return nil, err
+	}
+	c.Beside, c.Stale = c.with.Addr, sharedStaleness
+	return c, nil
+}
+
+// startProcess starts a child that serves a variant on data.
+func startProcess(ctx context.Context, o Options, cores Cores, data, name string) (*Child, error) {
+	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +111,28 @@ func startChild(ctx context.Context, o Options, cores Cores, seeded, name string
 // childEnv is set for children; the binary of the tests sees by it that it is the shop.
 const childEnv = "HOTPATH_SHOP_CHILD"
 
-// ask sends a line and waits for the answer.
+// ask asks the child, and adds what a second process says.
 func (c *Child) ask(ctx context.Context, question string) (answer Counters, err error) {
+	if answer, err = c.say(ctx, question); err != nil || c.with == nil {
+		return answer, err
+	}
+	more, err := c.with.say(ctx, question)
+	answer.add(more)
+	return answer, err
+}
+
+// add adds what was counted.
+func (c *Counters) add(more Counters) {
+	c.Queries, c.Rows, c.Opened, c.Requests = c.Queries+more.Queries, c.Rows+more.Rows, c.Opened+more.Opened, c.Requests+more.Requests
+	c.CPU, c.Allocs, c.AllocBytes = c.CPU+more.CPU, c.Allocs+more.Allocs, c.AllocBytes+more.AllocBytes
+	l, m := &c.Layers, more.Layers
+	l.Lookups, l.Hits, l.Loads, l.Items, l.Bytes = l.Lookups+m.Lookups, l.Hits+m.Hits, l.Loads+m.Loads, l.Items+m.Items, l.Bytes+m.Bytes
+	l.SavedSeconds, l.EncodeTime = l.SavedSeconds+m.SavedSeconds, l.EncodeTime+m.EncodeTime
+	l.Encoded, l.EncodedIn, l.EncodedOut = l.Encoded+m.Encoded, l.EncodedIn+m.EncodedIn, l.EncodedOut+m.EncodedOut
+}
+
+// say sends a line and waits for the answer.
+func (c *Child) say(ctx context.Context, question string) (answer Counters, err error) {
 	// A child that hangs is killed by whoever gives up waiting for it.
 	stop := context.AfterFunc(ctx, func() { _ = c.cmd.Process.Kill() })
 	defer stop()
@@ -132,6 +167,12 @@ func (c *Child) Close() {
 	kill := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
 	defer kill.Stop()
 	_ = c.cmd.Wait()
+	if c.with != nil {
+		c.with.Close()
+	}
+	if c.Name == redisName {
+		_ = forgetShared(c.data)
+	}
 	_ = c.db.Remove(c.data) // what is left goes with the run
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/andybalholm/brotli"
@@ -18,8 +19,8 @@ import (
 
 // A Client does actions against one shop, one request after the other, and decodes the answers.
 type Client struct {
-	addr   string
-	home   homeForm
+	shop   Target
+	turn   atomic.Uint64
 	client *load.Client
 	stop   func() bool
 }
@@ -27,7 +28,7 @@ type Client struct {
 // NewClient returns a client of the shop. It ends with ctx.
 func NewClient(ctx context.Context, t Target) *Client {
 	c := load.NewClient()
-	return &Client{addr: t.Addr, home: t.Home, client: c, stop: context.AfterFunc(ctx, c.Close)}
+	return &Client{shop: t, client: c, stop: context.AfterFunc(ctx, c.Close)}
 }
 
 // Close drops the connections.
@@ -41,14 +42,14 @@ const patience = 10 * time.Second
 
 // Do does an action and returns the bodies of its answers: of a home screen always ten.
 func (c *Client) Do(ctx context.Context, a Action) (bodies [][]byte, err error) {
-	for _, want := range a.via(c.home) {
+	for _, want := range a.via(c.shop.Home) {
 		body, err := c.ask(ctx, a.Consumer, want)
 		if err != nil {
 			return nil, err
 		}
 		bodies = append(bodies, body)
 	}
-	if c.home != oneByOne && a.Kind == Home {
+	if c.shop.Home != oneByOne && a.Kind == Home {
 		return parts(bodies[0])
 	}
 	return bodies, nil
@@ -57,7 +58,8 @@ func (c *Client) Do(ctx context.Context, a Action) (bodies [][]byte, err error) 
 func (c *Client) ask(ctx context.Context, consumer string, want Request) (body []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	err = c.client.Do(ctx, c.addr, want.bytes(c.addr, consumer), func(a load.Answer) error {
+	addr := c.shop.at(c.turn.Add(1))
+	err = c.client.Do(ctx, addr, want.bytes(addr, consumer), func(a load.Answer) error {
 		if err := load.Expect(a, want.Status); err != nil {
 			return err
 		}

@@ -31,6 +31,7 @@ var techniques = [...]technique{
 	{"resource limits", "background.go", "pool/bulkhead", "examples/shop TestNoMoreQueriesThanConnections"},
 	{"Prometheus, Grafana", "admin.go", "metrics", "examples/grafana TestPrometheus"},
 	{"load testing", "../internal/load", "", "examples/internal/load TestStall"},
+	{"Redis, a distributed cache", "redis.go", "cache/rediscache", "examples/shop TestRedis_OneLoad"},
 	{"another database", "postgres.go", "", "examples/shop TestPostgres"},
 }
 

@@ -31,16 +31,17 @@ type side struct {
 }
 
 // next returns the side's next action for the load generator.
-func (s *side) next(int) load.Action {
+func (s *side) next(i int) load.Action {
 	a := s.actions.Next()
+	addr := s.at(uint64(i))
 	wanted := a.via(s.Home)
 	bytes := make([][]byte, len(wanted))
 	for i, r := range wanted {
-		bytes[i] = r.bytes(s.Addr, a.Consumer)
+		bytes[i] = r.bytes(addr, a.Consumer)
 	}
 	return load.Action{Kind: string(a.Kind), Consumer: a.Consumer, Do: func(ctx context.Context, c *load.Client) error {
 		for i, r := range wanted {
-			if err := c.Do(ctx, s.Addr, bytes[i], func(got load.Answer) error { return s.docs.Check(r, got) }); err != nil {
+			if err := c.Do(ctx, addr, bytes[i], func(got load.Answer) error { return s.docs.Check(r, got) }); err != nil {
 				return err
 			}
 		}

@@ -22,6 +22,7 @@ const usage = `usage, from the root of the repository:
 
 environment:
   DATABASE_URL=postgres://user@host/name     PostgreSQL instead of SQLite: a schema for each shop, dropped at the end
+  REDIS_URL=redis://127.0.0.1:6379           also after+redis: after in two processes that share their pages
 
 flags:
 `
@@ -118,6 +119,16 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 		if o.variant == "after" {
 			o.variant = ristrettoName
 		}
+	}
+	if address := redisURL(); address != "" {
+		if err := checkRedisURL(address); err != nil {
+			return o, err
+		}
+		if !given["variants"] {
+			o.variants = append(o.variants, redisName)
+		}
+	} else if slices.Contains(o.variants, redisName) || o.variant == redisName {
+		return o, fmt.Errorf("%s needs REDIS_URL, like redis://127.0.0.1:6379", redisName)
 	}
 	if *engine != "" && *engine != "ristretto" {
 		return o, fmt.Errorf("-engine is %q: must be ristretto", *engine)

@@ -40,7 +40,7 @@ func TestPartial_ProjectionEquality(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		after, _ := After(tuned.Store, on, nil)
+		after, _ := After(tuned.Store, on, nil, nil)
 		for range 2 { // the second time from the cache
 			for _, page := range pages {
 				whole := fetch(t, full, page, "")
@@ -72,7 +72,7 @@ func TestPartial_PushDown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, _ := After(v.Store, on, nil)
+	after, _ := After(v.Store, on, nil, nil)
 	for target, want := range map[string]Counts{
 		"/products/3":                                             {Queries: 2, Rows: 1 + reviewsPerProduct},
 		"/products/3?fields=id,name,price":                        {Queries: 1, Rows: 1},
@@ -100,7 +100,7 @@ func TestPartial_PushDown(t *testing.T) {
 func TestPartial_WireBytes(t *testing.T) {
 	v := shop(t, "tuned", nil)
 	full := Tuned(v.Store)
-	after, _ := After(v.Store, AllOn(), nil)
+	after, _ := After(v.Store, AllOn(), nil, nil)
 	w := NewWorkload(testProducts, 1)
 	tuned, ours, answers := 0, 0, 0
 	byKind := map[Kind][3]int{}

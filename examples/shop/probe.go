@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -20,7 +19,8 @@ type Probe struct {
 	looker   *Client // over connections of its own
 	shopSize int
 	every    time.Duration
-	versions [probed]atomic.Int64 // acknowledged
+	versions [probed]versions // acknowledged
+	stale    time.Duration    // see Target
 	turn     int
 	seen     Staleness
 }
@@ -29,12 +29,12 @@ type Probe struct {
 // average action costs, so that even Before, which has the capacity for a few dozen a second,
 // is asked nothing unusual.
 func NewProbe(ctx context.Context, t Target, shopSize int) *Probe {
-	p := &Probe{client: NewClient(ctx, t), looker: NewClient(ctx, t), shopSize: shopSize, every: 100 * time.Millisecond}
+	p := &Probe{client: NewClient(ctx, t), looker: NewClient(ctx, t), shopSize: shopSize, stale: t.Stale, every: 100 * time.Millisecond}
 	if t.Name == "before" {
 		p.every = time.Second
 	}
 	for k := range p.versions {
-		p.versions[k].Store(firstVersion)
+		p.versions[k].acknowledge(firstVersion)
 	}
 	return p
 }
@@ -87,7 +87,7 @@ func (p *Probe) Watch(ctx context.Context) (stop func() (seen Staleness, actions
 func (p *Probe) look(ctx context.Context, i int, seen *Staleness) (err error) {
 	k := i * 7 % probed
 	product, who := probedProduct(k, p.shopSize), fmt.Sprintf("looker-%02d", i%probed)
-	least, shown := p.versions[k].Load(), int64(0)
+	least, shown := p.versions[k].least(p.stale), int64(0)
 	if i%3 == 2 {
 		top, err := p.looker.ask(ctx, who, Request{http.MethodGet, fmt.Sprintf("/categories/%d/top", product%categoriesOf(p.shopSize)), "", http.StatusOK})
 		if err != nil {
@@ -124,13 +124,14 @@ func (p *Probe) cycle(ctx context.Context) error {
 	k := p.turn % probed
 	product := probedProduct(k, p.shopSize)
 	p.turn++
-	version := p.versions[k].Load() + 1
+	version := p.versions[k].least(0) + 1
 	who := fmt.Sprintf("probe-%02d", p.turn%probed) // or it would ask more than one consumer may
 	if _, err := p.client.ask(ctx, who, priceRequest(product, version)); err != nil {
 		return err
 	}
-	p.versions[k].Store(version)
+	p.versions[k].acknowledge(version)
 	p.seen.Writes++
+	least := p.versions[k].least(p.stale)
 	var seen int64
 	var err error
 	switch p.turn % 3 {
@@ -143,7 +144,7 @@ func (p *Probe) cycle(ctx context.Context) error {
 		return err
 	}
 	p.seen.Reads++
-	if seen < version {
+	if seen < least {
 		p.seen.Stale++
 	}
 	return nil
@@ -171,4 +172,38 @@ func (p *Probe) home(ctx context.Context, who string, product int) (price int64,
 func (p *Probe) Close() {
 	p.client.Close()
 	p.looker.Close()
+}
+
+// versions are the prices of one product that were acknowledged.
+type versions struct {
+	mu   sync.Mutex
+	list []acknowledged // the newest last; what nobody can ask for any more is dropped
+}
+
+type acknowledged struct {
+	version int64
+	at      time.Time
+}
+
+func (v *versions) acknowledge(version int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.list = append(v.list, acknowledged{version, time.Now()})
+	if n := len(v.list); n > 10_000 {
+		v.list = slices.Clone(v.list[n/2:])
+	}
+}
+
+// least is the oldest version that may still be shown where one may be shown for so long after the next one;
+// 0: nothing was acknowledged.
+func (v *versions) least(stale time.Duration) int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	least, now := int64(0), time.Now()
+	for _, a := range slices.Backward(v.list) {
+		if least = a.version; now.Sub(a.at) >= stale {
+			break
+		}
+	}
+	return least
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // variantNames are the ways in which the shop is written, in the order of the table.
-var variantNames = []string{"before", "tuned", "peers", "after", ristrettoName}
+var variantNames = []string{"before", "tuned", "peers", "after", ristrettoName, redisName}
 
 // ristrettoName is After on the engine cache/ristrettostore; the table has it with -engine.
 const ristrettoName = "after+ristretto"
@@ -48,20 +48,35 @@ func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.H
 		h, closePeers := Peers(s)
 		return h, &Layers{Close: closePeers}, nil
 	case "after":
-		h, layers := After(s, on, nil)
+		h, layers := After(s, on, nil, nil)
 		return h, layers, nil
 	case ristrettoName:
 		engine, err := ristrettostore.New[pageKey, []byte](ristrettostore.Config{})
 		if err != nil {
 			return nil, nil, err
 		}
-		h, layers := After(s, on, engine)
+		h, layers := After(s, on, engine, nil)
 		drain := layers.Close
 		layers.Close = func() {
 			if drain != nil {
 				drain()
 			}
 			_ = engine.Close(context.Background())
+		}
+		return h, layers, nil
+	}
+	if name == redisName {
+		shared, end, err := newShared(s.data)
+		if err != nil {
+			return nil, nil, err
+		}
+		h, layers := After(s, on, nil, shared)
+		drain := layers.Close
+		layers.Close = func() {
+			if drain != nil {
+				drain()
+			}
+			end()
 		}
 		return h, layers, nil
 	}
@@ -102,12 +117,24 @@ type Wrap func(name string, h http.Handler) http.Handler
 // A Target is a shop that is being served, wherever that is.
 type Target struct {
 	Name, Addr string
+	Beside     string // address of a second process of the same shop; empty: there is none
 	Home       homeForm
+	Stale      time.Duration                             // for so long one process may not know what the other has changed
 	Digest     func(ctx context.Context) (string, error) // of its database
 }
 
 // Target returns v for clients.
-func (v *Variant) Target() Target { return Target{v.Name, v.Addr, v.home, v.Store.Digest} }
+func (v *Variant) Target() Target {
+	return Target{Name: v.Name, Addr: v.Addr, Home: v.home, Digest: v.Store.Digest}
+}
+
+// at is the address for a client's i-th request: by turns, if there are two.
+func (t Target) at(i uint64) string {
+	if t.Beside != "" && i%2 == 1 {
+		return t.Beside
+	}
+	return t.Addr
+}
 
 // reason takes the address off a listening error, which the sentence around it names already.
 func reason(err error) error {

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr, spoilers[os.Getenv(spoilEnv)]))
 	}
 	os.Unsetenv("DATABASE_URL") // of whoever runs the tests
+	os.Unsetenv("REDIS_URL")
 	leaktest.Main(m)
 }
 

@@ -24,9 +24,9 @@ func Tuned(s *Store) http.Handler {
 
 // tunedIndexes are the composite indexes of the queries below.
 var tunedIndexes = []string{
-	"CREATE INDEX products_by_price ON products (category, price, id, name)",
-	"CREATE INDEX products_by_sales ON products (category, sales DESC, id)",
-	"CREATE INDEX reviews_by_product ON reviews (product_id, id, stars)",
+	"CREATE INDEX IF NOT EXISTS products_by_price ON products (category, price, id, name)",
+	"CREATE INDEX IF NOT EXISTS products_by_sales ON products (category, sales DESC, id)",
+	"CREATE INDEX IF NOT EXISTS reviews_by_product ON reviews (product_id, id, stars)",
 	"ANALYZE products",
 	"ANALYZE product_details",
 	"ANALYZE reviews",

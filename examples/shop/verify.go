@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/hotpath-go/hotpath/partial"
 )
@@ -39,12 +42,31 @@ func verifyAlike(ctx context.Context, shops []Target, products int, seed uint64,
 		if len(active) < 2 {
 			return compared, nil
 		}
-		if err := sameAnswer(ctx, active, clients, w.Next()); err != nil {
+		a, began := w.Next(), time.Now()
+		err := sameAnswer(ctx, active, clients, a)
+		for err != nil && a.reads() && time.Since(began) < stalest(active) { // what one process has not heard of yet
+			time.Sleep(time.Millisecond)
+			err = sameAnswer(ctx, active, clients, a)
+		}
+		if err != nil {
 			return compared, err
 		}
 		compared++
 	}
 	return compared, sameDatabase(ctx, active)
+}
+
+// reads reports whether a may be done again.
+func (a Action) reads() bool {
+	return !slices.ContainsFunc(a.Requests, func(r Request) bool { return r.Method != http.MethodGet })
+}
+
+// stalest is for how long one of shops may show what was changed.
+func stalest(shops []Target) (d time.Duration) {
+	for _, t := range shops {
+		d = max(d, t.Stale)
+	}
+	return d
 }
 
 func sameAnswer(ctx context.Context, shops []Target, clients []*Client, a Action) error {
@@ -134,12 +156,12 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 	products := min(staleProducts, shopSize)
 	var mu sync.Mutex // one write at a time for a product, so that its versions only grow
 	locks := make([]sync.Mutex, products)
-	acknowledged := make([]atomic.Int64, products)
+	known, began := make([]versions, products), time.Now()
 	for i := range products {
 		if _, err := client.ask(ctx, "writer", priceRequest(i+1, firstVersion)); err != nil {
 			return s, err
 		}
-		acknowledged[i].Store(firstVersion)
+		known[i].acknowledge(firstVersion)
 	}
 	var next, writes, reads, stale atomic.Int64
 	fail := func(e error) {
@@ -153,14 +175,14 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 	for worker := range staleClients {
 		wg.Go(func() {
 			rng := rand.New(rand.NewPCG(seed, uint64(worker)))
-			for next.Add(1) <= int64(operations) && ctx.Err() == nil {
+			for (next.Add(1) <= int64(operations) || time.Since(began) < 3*t.Stale) && ctx.Err() == nil {
 				i := rng.IntN(products)
 				if rng.IntN(4) == 0 {
 					locks[i].Lock()
-					version := acknowledged[i].Load() + 1
+					version := known[i].least(0) + 1
 					_, e := client.ask(ctx, fmt.Sprint("writer-", rng.IntN(200)), priceRequest(i+1, version))
 					if e == nil {
-						acknowledged[i].Store(version)
+						known[i].acknowledge(version)
 					}
 					locks[i].Unlock()
 					writes.Add(1)
@@ -170,7 +192,7 @@ func checkStale(ctx context.Context, t Target, shopSize int, seed uint64, operat
 					}
 					continue
 				}
-				least := acknowledged[i].Load()
+				least := known[i].least(t.Stale)
 				seen, e := readPrice(ctx, client, fmt.Sprint("reader-", rng.IntN(200)), i+1, shopSize, rng.IntN(3) == 0)
 				reads.Add(1)
 				if e != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/cache/httpcache"
+	"github.com/hotpath-go/hotpath/cache/rediscache"
 	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/metrics"
 	"github.com/hotpath-go/hotpath/partial"
@@ -44,6 +45,7 @@ func Rooms() []Room {
 	return []Room{
 		{"cache", reflect.TypeFor[cache.Stats]()},
 		{"cache/httpcache", reflect.TypeFor[httpcache.Stats]()},
+		{"cache/rediscache", reflect.TypeFor[rediscache.Stats]()},
 		{"compress", reflect.TypeFor[compress.Stats]()},
 		{"compress", reflect.TypeFor[compress.DecompressorStats]()},
 		{"batch", reflect.TypeFor[batch.LoaderStats]()},
