@@ -68,6 +68,11 @@ var goals = [...]goal{
 	{room: "throttle", what: "Handler, refused", against: "throttled", ours: "ThrottleRefused/hotpath", theirs: "ThrottleRefused/throttled", must: 0.65, aim: 0.45},
 	{room: "throttle", what: "address behind 20,000 hops", against: "behind 64", ours: "ClientAddr/20000", theirs: "ClientAddr/64", must: 1.2, aim: 1.05},
 
+	{room: "rediscache", what: "a hit in memory", against: "without a Remote", ours: "Redis_Hit/with", theirs: "Redis_Hit/without", must: 1.5, aim: 1.1},
+	{room: "rediscache", what: "a shared value", against: "a plain GET", ours: "Redis_SharedHit/hotpath/tags=0", theirs: "Redis_SharedHit/GET", must: 2.5, aim: 1.5},
+	{room: "rediscache", what: "trips of a cold key", ours: "Redis_Miss/hotpath", unit: "trips/op", must: 2, aim: 2},
+	{room: "rediscache", what: "trips of 100 cold keys by GetMany", ours: "Redis_Miss/hotpath/100_by_GetMany", unit: "trips/op", must: 2, aim: 2},
+
 	{room: "redisthrottle", what: "a decision, 64 goroutines", against: "redis_rate", ours: "Redis/policies=1/hotpath", theirs: "Redis/policies=1/redis_rate", must: 1.0, aim: 0.75},
 	{room: "redisthrottle", what: "three policies at once", against: "three calls of redis_rate", ours: "Redis/policies=3/hotpath", theirs: "Redis/policies=3/redis_rate", must: 0.50, aim: 0.35},
 	{room: "redisthrottle", what: "with leases, 100 keys", against: "redis_rate", ours: "Redis/leases/hotpath", theirs: "Redis/policies=1/redis_rate", must: 0.1, aim: 0.02},
