@@ -24,14 +24,20 @@
 // polling.
 //
 // A write beats a load. A value is shared only if the lease for it still stands: a Delete, a Set or
-// a purge of one of its tags, in whatever process, ends a load that is under way in any.
+// a purge of one of its tags, in whatever process, ends a load that is under way in any. Whoever
+// joined that load gets what is loaded after it.
+//
+// A lease is over when nobody is interested in it any more: when its load has failed or is given up, when
+// its process is closed, and, if its process has died, after [Config.Lease]. When two loads of a key have
+// failed all who wait try for themselves, and not one after the other.
 //
 // A bound, whatever happens. No process serves a value for longer than [Config.MaxStaleness] after
 // Redis was told of a change. As a rule it is told within a trip, by the tracking of RESP3
 // (CLIENT TRACKING). Every third of MaxStaleness a ping shows that nothing is missing; when one
 // does not come back, or the connection ends, everything here is dropped at once. This holds with
-// Redis stopped, killed, restarted empty or flushed, and with the connection cut or standing
-// still.
+// Redis stopped, killed, restarted empty or flushed, with what it evicts or no longer has room to
+// watch, and with the connection cut or standing still. A process that stood still itself drops
+// everything when it goes on; what it answers in that very moment may be old.
 //
 // Without Redis the cache works. Each process loads a key once for all who ask it, and keeps it
 // for at most MaxStaleness, not even as a stale answer for longer. A trip that takes more than a
@@ -45,6 +51,12 @@
 //
 // Between the return of a Delete in one process and its message in another there is the time of a
 // trip. A Delete that Redis has not been told of is one of this process alone.
+//
+// What a process has loaded itself, or waited for, it keeps in memory from the next Get on, which makes a
+// trip: Redis tells it of its own writes too, for it would not be told of all others' without that.
+//
+// A value whose encoding is larger than [Config.MaxValueBytes] is not shared. A key that does not
+// exist is shared only with a NegativeTTL.
 //
 // Values are kept for their TTL and for as long as the cache may serve them as stale. Redis may
 // evict anything: a value is then loaded again, and the loss of a tag takes what has it with it. A
