@@ -359,6 +359,12 @@ func TestRemote_Twin(t *testing.T) {
 	if testing.Short() {
 		seeds = 10
 	}
+	// What is owed at the end is paid, or the caches would be held by it while others measure the heap.
+	var over atomic.Bool
+	t.Cleanup(func() {
+		over.Store(true)
+		time.Sleep(1500 * time.Millisecond)
+	})
 	for seed := range seeds {
 		failing := seed%3 == 2
 		h := newHub()
@@ -377,7 +383,7 @@ func TestRemote_Twin(t *testing.T) {
 			v.pause = func() {
 				yield()
 				if failing {
-					v.down.Store(rand.IntN(4) == 0)
+					v.down.Store(rand.IntN(4) == 0 && !over.Load())
 				}
 			}
 			caches[i] = newCache(t, cache.Config[string, int]{
