@@ -356,7 +356,7 @@ func TestG9_GetManyIsOneFetch(t *testing.T) {
 // a hub that fails now and then, never one older than a write of the same cache.
 func TestRemote_Twin(t *testing.T) {
 	seeds := uint64(60)
-	if testing.Short() {
+	if testing.Short() || *onRistretto {
 		seeds = 10
 	}
 	// What is owed at the end is paid, or the caches would be held by it while others measure the heap.
