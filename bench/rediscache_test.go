@@ -3,9 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -17,37 +14,10 @@ import (
 	"github.com/hotpath-go/hotpath/cache/rediscache"
 )
 
-// startRedis starts a redis-server for one benchmark; without one it is skipped.
-func startRedis(b *testing.B) string {
+func redisAddr(b *testing.B) string {
 	b.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		b.Skip("redis-server is not in PATH")
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
-	_, port, _ := net.SplitHostPort(addr)
-	cmd := exec.Command("redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--dir", b.TempDir())
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	for range 500 {
-		if c, err := net.Dial("tcp", addr); err == nil {
-			_, _ = io.WriteString(c, "PING\r\n")
-			_, err = io.ReadFull(c, make([]byte, 7))
-			c.Close()
-			if err == nil {
-				return addr
-			}
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	b.Fatal("redis-server does not answer")
-	return ""
+	addr, _ := redisServer(b)
+	return addr
 }
 
 func redisOption(addr string) rueidis.ClientOption {
@@ -87,7 +57,7 @@ func BenchmarkRedis_Hit(b *testing.B) {
 		}
 	})
 	b.Run("with", func(b *testing.B) {
-		c, _ := redisNode(b, startRedis(b), new(atomic.Int64))
+		c, _ := redisNode(b, redisAddr(b), new(atomic.Int64))
 		c.Set("k", "v")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -101,7 +71,7 @@ func BenchmarkRedis_SharedHit(b *testing.B) {
 	ctx := context.Background()
 	key := func(i int) string { return "k" + strconv.Itoa(i) }
 	b.Run("GET", func(b *testing.B) {
-		o := redisOption(startRedis(b))
+		o := redisOption(redisAddr(b))
 		o.PipelineMultiplex, o.AlwaysPipelining, o.DisableCache = -1, true, true
 		c, err := rueidis.NewClient(o)
 		if err != nil {
@@ -121,7 +91,7 @@ func BenchmarkRedis_SharedHit(b *testing.B) {
 	})
 	for _, tags := range [][]string{nil, {"a", "b"}} {
 		b.Run(fmt.Sprintf("hotpath/tags=%d", len(tags)), func(b *testing.B) {
-			addr, loads := startRedis(b), new(atomic.Int64)
+			addr, loads := redisAddr(b), new(atomic.Int64)
 			one, _ := redisNode(b, addr, loads, tags...)
 			two, tier := redisNode(b, addr, loads, tags...)
 			for i := range b.N {
@@ -146,7 +116,7 @@ func BenchmarkRedis_SharedHit(b *testing.B) {
 func BenchmarkRedis_Miss(b *testing.B) {
 	ctx := context.Background()
 	b.Run("hotpath", func(b *testing.B) {
-		c, tier := redisNode(b, startRedis(b), new(atomic.Int64))
+		c, tier := redisNode(b, redisAddr(b), new(atomic.Int64))
 		b.ReportAllocs()
 		i := 0
 		for b.Loop() {
@@ -156,7 +126,7 @@ func BenchmarkRedis_Miss(b *testing.B) {
 		b.ReportMetric(float64(tier.Stats().Trips)/float64(i), "trips/op")
 	})
 	b.Run("hotpath/100 by GetMany", func(b *testing.B) {
-		c, tier := redisNode(b, startRedis(b), new(atomic.Int64))
+		c, tier := redisNode(b, redisAddr(b), new(atomic.Int64))
 		b.ReportAllocs()
 		keys := make([]string, 100)
 		i := 0
