@@ -51,8 +51,11 @@ const anyAge = forever
 // by the loads themselves, so errors stay what they are.
 func (c *Cache[K, V]) fetch(ctx context.Context, keys []K) map[K]loadedKey[K, V] {
 	results := make(map[K]loadedKey[K, V], len(keys))
-	cold := make([]K, 0, len(keys))
-	var replaced []K // these must be newer than what they replace, and only these
+	if len(keys) == 1 {
+		c.fetchInto(ctx, keys, results)
+		return results
+	}
+	var cold, replaced []K // these must be newer than what they replace, and only these
 	for _, key := range keys {
 		if c.maxAge([]K{key}) == anyAge {
 			cold = append(cold, key)

@@ -45,7 +45,7 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	}
 	f.giveBack(failed, failedTo)
 	if len(calls) == 0 {
-		return again, nil
+		return nil, nil
 	}
 	replies, err := f.trip(context.WithoutCancel(ctx), calls...)
 	if err != nil {

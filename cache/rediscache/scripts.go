@@ -58,9 +58,10 @@ return {'lease', text(math.max(now, s))}
 // KEYS: of the tags of a value.
 const tagsScript script = common + `return redis.call('MGET', unpack(KEYS))`
 
-// KEYS: value, lease, s, the tags. ARGV: prefix of tags, token ("": of a Put, which needs none), birth, fresh
-// for in us (-1: for ever), to be kept for in ms (-1), header, value, tags. The second reading
-// of the value and its tags is what has this connection told of changes.
+// KEYS: value, lease, s, the tags. ARGV: prefix of tags, token, birth, fresh for in us (-1: for ever), to
+// be kept for in ms (-1), header, value, tags. A Put needs no lease: its token is "", and instead of a
+// birth it has the time from which on it is too late. It may have been on its way for long, on a
+// connection that was given up, and must not replace what came after it.
 const setScript script = common + `
 local now, born = time(), tonumber(ARGV[3])
 local s = tonumber(redis.pcall('GET', KEYS[3]))
