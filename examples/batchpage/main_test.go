@@ -7,15 +7,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
+
+	"github.com/hotpath-go/hotpath/examples/internal/browsertest"
 )
 
 // What the page asks for is one request and one query. The bubble's clock stands still while any part
@@ -122,7 +121,7 @@ func TestPage(t *testing.T) {
 		State            string
 		Widgets, Fetched []string
 	}
-	if err := json.Unmarshal(browse(t, srv.URL+"/probe", said), &frames); err != nil {
+	if err := json.Unmarshal(browsertest.Open(t, srv.URL+"/probe", said), &frames); err != nil {
 		t.Fatal(err)
 	}
 	if len(frames) != 2 {
@@ -148,60 +147,4 @@ func TestPage(t *testing.T) {
 	if batches.Load() != 2 || others.Load() != 0 {
 		t.Errorf("%d batches and %d other requests for two pages", batches.Load(), others.Load())
 	}
-}
-
-// browse opens url in a browser until the page has said something, with nothing on the console.
-func browse(t *testing.T, url string, said <-chan []byte) []byte {
-	t.Helper()
-	var path string
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if found, err := exec.LookPath(name); err == nil {
-			path = found
-			break
-		}
-	}
-	switch {
-	case path == "" && os.Getenv("CI") == "true":
-		t.Fatal("no chromium, which CI has to have")
-	case path == "":
-		t.Skip("no chromium")
-	}
-	profile, err := os.MkdirTemp("", "hotpath-browser-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--remote-debugging-port=0", "--enable-logging=stderr", "--user-data-dir="+profile, url)
-	var log strings.Builder
-	cmd.Stderr = &log
-	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	defer func() {
-		_ = cmd.Process.Kill()
-		<-ended
-		for line := range strings.Lines(log.String()) {
-			if strings.Contains(line, ":CONSOLE") {
-				t.Errorf("the console says %s", line)
-			}
-		}
-		for range 20 { // its helpers write for a while after it was killed
-			if os.RemoveAll(profile) == nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-	}()
-	select {
-	case b := <-said:
-		return b
-	case <-ended:
-		t.Fatal("the browser ended")
-	case <-time.After(60 * time.Second):
-		t.Fatal("the page said nothing")
-	}
-	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/hotpath-go/hotpath/cache"
 	"github.com/hotpath-go/hotpath/compress"
+	"github.com/hotpath-go/hotpath/examples/internal/browsertest"
 	"github.com/hotpath-go/hotpath/metrics"
 )
 
@@ -121,50 +121,6 @@ func service(t testing.TB) (reg *prometheus.Registry, traffic func()) {
 	}
 }
 
-func chromium(t *testing.T) string {
-	t.Helper()
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
-		if path, err := exec.LookPath(name); err == nil {
-			return path
-		}
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("no chromium")
-	}
-	t.Skip("no chromium")
-	return ""
-}
-
-// profile is a directory for a browser, whose helpers write into it for a while after it was killed:
-// that it cannot be removed at once is no failure, as it is of t.TempDir.
-func profile(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "hotpath-browser-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		for range 20 {
-			if os.RemoveAll(dir) == nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-	})
-	return dir
-}
-
-func browse(t *testing.T, args ...string) *exec.Cmd {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
-	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, chromium(t), append([]string{
-		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--user-data-dir=" + profile(t),
-	}, args...)...)
-	cmd.WaitDelay = 5 * time.Second
-	return cmd
-}
-
 // seen is what the probe tells.
 type seen struct {
 	Errors, Tiles, Heads []string
@@ -190,22 +146,8 @@ func look(t *testing.T, live http.Handler, around func(http.Handler) http.Handle
 	srv := httptest.NewServer(around(mux))
 	defer srv.Close()
 	defer srv.CloseClientConnections()
-	cmd := browse(t, "--remote-debugging-port=0", srv.URL+"/probe")
-	if err := cmd.Start(); err != nil {
+	if err := json.Unmarshal(browsertest.Open(t, srv.URL+"/probe", said), &saw); err != nil {
 		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(ended) }()
-	defer func() { _ = cmd.Process.Kill(); <-ended }()
-	select {
-	case b := <-said:
-		if err := json.Unmarshal(b, &saw); err != nil {
-			t.Fatal(err)
-		}
-	case <-ended:
-		t.Fatal("the browser ended")
-	case <-time.After(60 * time.Second):
-		t.Fatal("the page said nothing")
 	}
 	if len(saw.Errors) > 0 {
 		t.Error("the console says", saw.Errors)
@@ -324,7 +266,7 @@ func TestPage_Picture(t *testing.T) {
 	go func() { _, _ = io.Copy(io.Discard, res.Body) }()
 	time.Sleep(100 * time.Second)
 	for name, scheme := range map[string]string{"live.png": "1", "live-dark.png": "0"} {
-		cmd := browse(t, "--blink-settings=preferredColorScheme="+scheme, "--hide-scrollbars", "--window-size=1100,1300", "--timeout=10000",
+		cmd := browsertest.Command(t, "--blink-settings=preferredColorScheme="+scheme, "--hide-scrollbars", "--window-size=1100,1300", "--timeout=10000",
 			"--screenshot="+filepath.Join(dir, name), srv.URL)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Error(err, string(out))
