@@ -120,35 +120,6 @@ func TestTold_WhenTheTrackingTableIsFull(t *testing.T) {
 	}
 }
 
-// The load of a value that is not there has its lease renewed.
-func TestW1_ADeleteEndsARenewedLease(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
-	var loads atomic.Int64
-	gate := make(chan struct{})
-	load := func(context.Context, string) (string, error) {
-		n := loads.Add(1)
-		if n == 1 {
-			<-gate
-		}
-		return fmt.Sprint(n), nil
-	}
-	a, b := newNode(t, s.addr(), load, lease(300*time.Millisecond)), newNode(t, s.addr(), load, lease(300*time.Millisecond))
-	var wg sync.WaitGroup
-	wg.Go(func() { _, _ = a.Get(t.Context(), "k") })
-	eventually(t, "loading", func() bool { return loads.Load() == 1 })
-	time.Sleep(500 * time.Millisecond) // renewed
-	b.Delete("k")
-	eventually(t, "a newcomer has what is new", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		v, _ := a.Get(ctx, "k")
-		return v == "2"
-	})
-	close(gate)
-	wg.Wait()
-}
-
 // One key of a GetMany cannot be shared, another is to be loaded alone in the same round.
 func TestG9_AKeyThatCannotBeSharedHarmsNoOther(t *testing.T) {
 	t.Parallel()

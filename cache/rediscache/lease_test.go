@@ -31,6 +31,25 @@ func lease(d time.Duration) option {
 	return func(tc *rediscache.Config[string], _ *cache.Config[string, string]) { tc.Lease = d }
 }
 
+// A slow source is one whose first load lasts until the gate is closed, whatever its ctx says. The n-th
+// load returns n.
+type slow struct {
+	gate  chan struct{}
+	loads atomic.Int64
+}
+
+func newSlow() *slow { return &slow{gate: make(chan struct{})} }
+
+func (s *slow) load(context.Context, string) (string, error) {
+	n := s.loads.Add(1)
+	if n == 1 {
+		<-s.gate
+	}
+	return fmt.Sprint(n), nil
+}
+
+func (s *slow) begun() bool { return s.loads.Load() == 1 }
+
 // A load that takes longer than the lease keeps it; a process that is gone loses it.
 func TestLease(t *testing.T) {
 	t.Parallel()
@@ -117,79 +136,60 @@ func TestLease_OfALostFill(t *testing.T) {
 // A load that nobody waits for any more is not waited for by others either, here or elsewhere.
 func TestG4_AnAbandonedLoadHoldsNobody(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	gate := make(chan struct{})
-	var loads atomic.Int64
-	load := func(context.Context, string) (string, error) { // ignores ctx, the first hangs
-		if loads.Add(1) == 1 {
-			<-gate
-		}
-		return "v", nil
-	}
-	a, b := newNode(t, s.addr(), load), newNode(t, s.addr(), load)
-	t.Cleanup(func() { close(gate) })
+	s, src := startServer(t), newSlow()
+	a, b := newNode(t, s.addr(), src.load), newNode(t, s.addr(), src.load)
+	t.Cleanup(func() { close(src.gate) })
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() { _, _ = a.Get(ctx, "k") })
-	eventually(t, "loading", func() bool { return loads.Load() == 1 })
-	wg.Go(func() { within(t, b, "k", "v") })
+	eventually(t, "loading", src.begun)
+	wg.Go(func() { within(t, b, "k", "2") })
 	eventually(t, "b waits", func() bool { return b.tier.Stats().Waits > 0 })
 	cancel()
 	wg.Wait()
-	within(t, a, "k", "v")
+	within(t, a, "k", "2")
 }
 
 func TestX9_ALoadThatIsTooLateHoldsNobody(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
-	gate := make(chan struct{})
-	var loads atomic.Int64
-	load := func(context.Context, string) (string, error) {
-		if loads.Add(1) == 1 {
-			<-gate
-		}
-		return "v", nil
-	}
-	a := newNode(t, s.addr(), load, func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
+	s, src := startServer(t), newSlow()
+	a := newNode(t, s.addr(), src.load, func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
 		cc.LoadTimeout = 200 * time.Millisecond
 	})
-	b := newNode(t, s.addr(), load)
-	t.Cleanup(func() { close(gate) })
+	b := newNode(t, s.addr(), src.load)
+	t.Cleanup(func() { close(src.gate) })
 	if _, err := a.Get(t.Context(), "k"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
-	within(t, b, "k", "v")
+	within(t, b, "k", "2")
 }
 
-// Who asks after a Delete does not wait for a load from before it.
+// Who asks after a Delete does not wait for a load from before it, also if the lease for that has been
+// renewed since. Between the Delete there and its message here is the time of a trip.
 func TestW1_ADeleteEndsTheLease(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
-	var loads atomic.Int64
-	gate := make(chan struct{})
-	load := func(context.Context, string) (string, error) {
-		n := loads.Add(1)
-		if n == 1 {
-			<-gate
-		}
-		return fmt.Sprint(n), nil
-	}
-	a, b := newNode(t, s.addr(), load), newNode(t, s.addr(), load)
-	var wg sync.WaitGroup
-	wg.Go(func() { a.must(t, "k", "2") })
-	eventually(t, "loading", func() bool { return loads.Load() == 1 })
-	b.Delete("k")
-	within(t, b, "k", "2")
-	eventually(t, "a has been told", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		v, _ := a.Get(ctx, "k")
-		return v == "2"
-	})
-	close(gate)
-	wg.Wait()
-	if v, here := a.Peek("k"); here && v != "2" {
-		t.Errorf("a keeps %q", v)
+	for _, renewals := range []int{0, 3} {
+		t.Run(fmt.Sprint(renewals), func(t *testing.T) {
+			t.Parallel()
+			s, src := startServer(t), newSlow()
+			a, b := newNode(t, s.addr(), src.load, lease(300*time.Millisecond)), newNode(t, s.addr(), src.load)
+			var wg sync.WaitGroup
+			wg.Go(func() { a.must(t, "k", "2") })
+			eventually(t, "loading", src.begun)
+			eventually(t, "renewed", func() bool { return a.tier.Stats().Trips > uint64(renewals) })
+			b.Delete("k")
+			within(t, b, "k", "2")
+			eventually(t, "a has been told", func() bool {
+				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				v, _ := a.Get(ctx, "k")
+				return v == "2"
+			})
+			close(src.gate)
+			wg.Wait()
+			if v, here := a.Peek("k"); here && v != "2" {
+				t.Errorf("a keeps %q", v)
+			}
+		})
 	}
 }
 
