@@ -28,8 +28,8 @@
 // joined that load gets what is loaded after it.
 //
 // A lease is over when nobody is interested in it any more: when its load has failed or is given up, when
-// its process is closed, and, if its process has died, after [Config.Lease]. When two loads of a key have
-// failed all who wait try for themselves, and not one after the other.
+// its process is closed, and, if its process has died, after [Config.Lease]. When three loads of a
+// key have come to nothing all who wait for it try for themselves, and not one after the other.
 //
 // A bound, whatever happens. No process serves a value for longer than [Config.MaxStaleness] after
 // Redis was told of a change. As a rule it is told within a trip, by the tracking of RESP3

@@ -12,14 +12,10 @@ import (
 	"github.com/hotpath-go/hotpath/cache"
 )
 
-// A Fetch does not wait for ever. It has seen enough of others and loads for itself when so many
-// of them have had the lease, which they lose to writers of the key, or when the loads of so many have
-// failed: with a source that is down, or values that must not be stored, that would go on, one
-// after the other.
-const (
-	maxHolders = 4
-	maxFailed  = 2
-)
+// maxHolders is how many others a Fetch sees have the lease and make no value of it, before it loads
+// for itself: with a source that is down, values that must not be stored, or a key that is written all
+// the time, that would go on, one after the other.
+const maxHolders = 3
 
 type loader[K comparable, V any] = func(ctx context.Context, keys []K) ([]cache.Shared[V], error)
 
@@ -34,7 +30,6 @@ type wish[K comparable] struct {
 	born    string        // when we took it, or when the value was
 	holder  string        // who has the lease, as far as we know
 	holders int           // how many had it while we waited
-	failed  int           // how many of their loads have failed
 	left    time.Duration // of that lease
 	woken   <-chan struct{}
 }
@@ -78,7 +73,7 @@ type fetch[K comparable, V any] struct {
 type answers[K comparable] struct {
 	leased []*wish[K] // to us
 	held   []*wish[K] // by others; we have entered as waiters
-	alone  []*wish[K] // the load that we waited for has failed, or may never come
+	alone  []*wish[K] // by too many, one after the other
 	again  []*wish[K]
 }
 
@@ -157,16 +152,14 @@ func (f *fetch[K, V]) ask(ctx context.Context, wishes []*wish[K]) (a answers[K],
 			w.born, _ = reply[1].ToString()
 			f.counters.leases.Add(1)
 			a.leased = append(a.leased, w)
-		case kind == "failed" && w.tryAgain():
-			a.again = append(a.again, w)
-		default: // or not what our script says
+		default: // not what our script says
 			a.alone = append(a.alone, w)
 		}
 		f.waiters.leave(w.text)
 	}
 	purged, err := f.checkTags(ctx, tagged)
 	if err != nil {
-		f.giveBack(a.leased, gaveUp)
+		f.giveBack(a.leased)
 		f.leave(a.held)
 		return answers[K]{}, err
 	}
@@ -184,7 +177,7 @@ func (f *fetch[K, V]) question(w *wish[K]) call {
 		oldest = strconv.FormatInt(max((w.oldest+time.Since(f.began)).Microseconds(), 1), 10)
 	}
 	keys := []string{f.valueKey(w.text), f.leaseKey(w.text), f.base + "s", f.base + "t:"}
-	return call{getScript, keys, []string{f.base + "t:", w.token, f.leaseTime(), oldest, w.holder}}
+	return call{getScript, keys, []string{f.base + "t:", w.token, f.leaseTime(), oldest}}
 }
 
 // holds notes who has the lease that w wants. false: too many had it.
@@ -196,13 +189,6 @@ func (w *wish[K]) holds(reply []rueidis.RedisMessage) bool {
 	}
 	w.holder, w.left = holder, time.Duration(ms)*time.Millisecond
 	return w.holders <= maxHolders
-}
-
-// tryAgain: the load that w waited for has failed. One of those who did may have better luck.
-func (w *wish[K]) tryAgain() bool {
-	w.holder = ""
-	w.failed++
-	return w.failed < maxFailed
 }
 
 // checkTags has this connection told of the tags of values, and returns those that were purged

@@ -27,7 +27,6 @@ func TestForeignGarbage(t *testing.T) {
 		"a short header":      hash("s", "x", "\x91\xa0"),
 		"a lease of no text":  {"LPUSH", "{test}l::k", "x"},
 		"a lease for ever":    {"SET", "{test}l::k", "x"},
-		"a mark for ever":     {"SET", "{test}l::k", "!"},
 		"s is no number":      {"SET", "{test}s", "x"},
 		"s is a list":         {"LPUSH", "{test}s", "x"},
 		"all is a list":       {"LPUSH", "{test}t:", "x"},

@@ -11,12 +11,6 @@ import (
 	"time"
 )
 
-// How a lease ends that has not become a value.
-const (
-	gaveUp   = "0" // somebody else may try
-	failedTo = "!" // those who wait for it go alone, or a source that is down is tried by one after the other
-)
-
 // lead loads what we have the lease of, and shares it. It returns what must be asked for again: what
 // was written or purged meanwhile. Whoever has joined us since then must not get what is older.
 func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wish[K], err error) {
@@ -25,7 +19,7 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	}
 	l := f.hold(ctx, wishes)
 	defer f.stop(l)
-	defer l.end(failedTo) // if load panics
+	defer l.end() // if load panics
 	if err := f.loadInto(ctx, wishes); err != nil {
 		return nil, err
 	}
@@ -43,7 +37,7 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 	if !l.take() {
 		return nil, cmp.Or(ctx.Err(), errClosed) // nobody wants it any more, or it came too late
 	}
-	f.giveBack(failed, failedTo)
+	f.giveBack(failed)
 	if len(calls) == 0 {
 		return nil, nil
 	}
@@ -95,13 +89,13 @@ func (f *fetch[K, V]) loadInto(ctx context.Context, wishes []*wish[K]) error {
 type hold struct {
 	over atomic.Bool
 	done chan struct{}
-	back func(how string)
+	back func()
 }
 
 // hold renews the leases of wishes while their load goes on, and gives them back when ctx ends: a
 // load that goes on although nobody waits for it must not keep others from theirs.
 func (f *fetch[K, V]) hold(ctx context.Context, wishes []*wish[K]) *hold {
-	l := &hold{done: make(chan struct{}), back: func(how string) { f.giveBack(wishes, how) }}
+	l := &hold{done: make(chan struct{}), back: func() { f.giveBack(wishes) }}
 	f.debts.Lock()
 	f.held[l] = struct{}{}
 	f.debts.Unlock()
@@ -117,11 +111,7 @@ func (f *fetch[K, V]) hold(ctx context.Context, wishes []*wish[K]) *hold {
 			case <-l.done:
 				return
 			case <-ctx.Done():
-				if ctx.Err() == context.DeadlineExceeded {
-					l.end(failedTo)
-				} else {
-					l.end(gaveUp)
-				}
+				l.end()
 			case <-renewal.C:
 				_, _ = f.trip(ctx, calls...) // lost: then the fill will find that
 			}
@@ -142,9 +132,9 @@ func (f *fetch[K, V]) stop(l *hold) {
 func (l *hold) take() (ours bool) { return l.over.CompareAndSwap(false, true) }
 
 // end gives the leases back, if nobody has taken them.
-func (l *hold) end(how string) {
+func (l *hold) end() {
 	if l.take() {
-		l.back(how)
+		l.back()
 	}
 }
 
@@ -154,19 +144,19 @@ func (t *Tier[K, V]) giveBackAll() {
 	all := slices.Collect(maps.Keys(t.held))
 	t.debts.Unlock()
 	for _, l := range all {
-		l.end(gaveUp)
+		l.end()
 	}
 	t.pay()
 }
 
 // giveBack ends leases without a value.
-func (t *Tier[K, V]) giveBack(wishes []*wish[K], how string) {
+func (t *Tier[K, V]) giveBack(wishes []*wish[K]) {
 	if len(wishes) == 0 {
 		return
 	}
 	calls := make([]call, len(wishes))
 	for i, w := range wishes {
-		calls[i] = t.leaseCall(w.text, w.token, how)
+		calls[i] = t.leaseCall(w.text, w.token, "0")
 	}
 	if _, err := t.trip(context.Background(), calls...); err != nil {
 		t.owe(wishes)
@@ -183,7 +173,7 @@ func (t *Tier[K, V]) owe(wishes []*wish[K]) {
 	t.debts.Lock()
 	for _, w := range wishes {
 		if len(t.owed) < maxOwed {
-			t.owed = append(t.owed, t.leaseCall(w.text, w.token, gaveUp))
+			t.owed = append(t.owed, t.leaseCall(w.text, w.token, "0"))
 		}
 	}
 	t.debts.Unlock()
@@ -206,9 +196,9 @@ func (t *Tier[K, V]) pay() {
 	}
 }
 
-// leaseCall does with our lease what it is told: see leaseScript.
-func (t *Tier[K, V]) leaseCall(text, token, what string) call {
-	return call{leaseScript, []string{t.leaseKey(text)}, []string{token, what, t.leaseTime()}}
+// leaseCall keeps our lease for so many ms from now on; "0": gives it back.
+func (t *Tier[K, V]) leaseCall(text, token, ms string) call {
+	return call{leaseScript, []string{t.leaseKey(text)}, []string{token, ms}}
 }
 
 func (t *Tier[K, V]) leaseTime() string { return strconv.FormatInt(t.cfg.Lease.Milliseconds(), 10) }

@@ -278,8 +278,7 @@ func TestOneLoad_AWriteMakesOneMore(t *testing.T) {
 	}
 }
 
-// When the source is down those who wait do not try it one after the other: after the second failure, or a
-// few if they miss it, all try.
+// When the source is down those who wait do not try it one after the other: after a few failures all do.
 func TestAFailedLoadMakesNoQueue(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -3,7 +3,7 @@ package rediscache
 // What stands in Redis, behind "{Prefix}":
 //
 //	v:VERSION:KEY  a hash: the value with its times and its tags
-//	l:VERSION:KEY  the token of who is loading it; behind a "!": of a load that has failed
+//	l:VERSION:KEY  the token of who is loading it
 //	t:TAG          the number of the last purge of TAG; t: with no name, of everything
 //	s              the number of the last purge
 //
@@ -26,9 +26,8 @@ local function time() local t = redis.call('TIME'); return t[1] * 1000000 + t[2]
 `
 
 // KEYS: value, lease, s, the tag of everything. ARGV: prefix of tags, token, lease in ms, oldest birth
-// in us before now (-1: any, 0: none), the token of the lease that was waited for. What is not of our
-// making is as if it were not there, and so is a value that was born in the future: no purge would
-// reach it.
+// in us before now (-1: any, 0: none). What is not of our making is as if it were not there, and so is a
+// value that was born in the future: no purge would reach it.
 const getScript script = common + `
 local now, oldest = time(), tonumber(ARGV[4])
 local s = tonumber(redis.pcall('GET', KEYS[3]))
@@ -47,8 +46,7 @@ end
 local holder = redis.pcall('GET', KEYS[2])
 if type(holder) == 'string' then
 	local left = redis.call('PTTL', KEYS[2])
-	if ARGV[5] ~= '' and holder == '!' .. ARGV[5] then return {'failed'} end
-	if left > 0 and holder ~= ARGV[2] and string.sub(holder, 1, 1) ~= '!' then return {'held', holder, left} end
+	if left > 0 and holder ~= ARGV[2] then return {'held', holder, left} end
 end
 if not s then s = now; redis.call('SET', KEYS[3], text(now)) end
 redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
@@ -100,12 +98,10 @@ redis.call('DEL', KEYS[2])
 return good and 1 or 0
 `
 
-// KEYS: lease. ARGV: token, for how many ms to keep it (0: give it back; !: say that its load has
-// failed), lease in ms.
+// KEYS: lease. ARGV: token, for how many ms to keep it (0: give it back).
 const leaseScript script = common + `
 if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
-if ARGV[2] == '!' then redis.call('SET', KEYS[1], '!' .. ARGV[1], 'PX', ARGV[3]); return 1 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 `
 
