@@ -267,7 +267,7 @@ func (c *Cache[K, V]) setEverywhere(key K, e *Entry[K, V], s Shared[V]) {
 		c.keepAlone(e, began)
 	}
 	c.flights.Write(key, func() {
-		if c.gone(e) || !t.clean(key) {
+		if !t.clean(key) {
 			c.store.Delete(key)
 		} else {
 			c.put(e)

@@ -99,6 +99,40 @@ func TestTold_OfWhatIsEvicted(t *testing.T) {
 	}
 }
 
+// A tag is evicted, and with it perhaps a purge that nobody here has heard of.
+func TestTold_OfALostTag(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	var src source
+	tagged := func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
+		cc.Tags = func(string, string) []string { return []string{"t"} }
+	}
+	a := newNode(t, s.addr(), src.load, tagged)
+	a.keeps(t, "k", "k#1")
+	s.do("DEL", "{test}t:t")
+	b := newNode(t, s.addr(), src.load, tagged)
+	b.must(t, "k", "k#2")
+	eventually(t, "a has dropped it", func() bool { v, _ := a.Get(t.Context(), "k"); return v == "k#2" })
+}
+
+// A purge comes between the trip that takes a value and the one that has its tags watched.
+func TestT6_APurgeBetweenTwoTrips(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	var src source
+	tagged := func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
+		cc.Tags = func(string, string) []string { return []string{"t"} }
+	}
+	a := newNode(t, s.addr(), src.load, tagged)
+	a.must(t, "k", "k#1")
+	purge := sync.OnceFunc(func() { a.PurgeTags("t") })
+	b := newNode(t, s.addr(), src.load, tagged, func(tc *rediscache.Config[string], _ *cache.Config[string, string]) {
+		tc.Encode = func(v string) ([]byte, error) { return []byte(v), nil }
+		tc.Decode = func(text []byte) (string, error) { purge(); return string(text), nil }
+	})
+	b.must(t, "k", "k#2")
+}
+
 // Redis has more to watch than it has room for.
 func TestTold_WhenTheTrackingTableIsFull(t *testing.T) {
 	t.Parallel()

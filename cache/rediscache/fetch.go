@@ -92,6 +92,9 @@ func (f *fetch[K, V]) round(ctx context.Context, wishes []*wish[K]) (left []*wis
 	if err := f.loadInto(ctx, a.alone); err != nil {
 		return nil, err
 	}
+	for _, w := range a.alone {
+		f.values[w.at].TTL = 0 // without a lease nobody says what becomes of its tags
+	}
 	for _, w := range a.held {
 		if err := w.await(ctx); err != nil {
 			return nil, err
@@ -217,7 +220,6 @@ func (f *fetch[K, V]) checkTags(ctx context.Context, wishes []*wish[K]) (purged 
 			n, err := strconv.ParseInt(text, 10, 64)
 			good = good && err == nil && n <= born
 		}
-		w.born = ""
 		if good {
 			f.counters.hits.Add(1)
 		} else {

@@ -53,14 +53,13 @@ func (f *fetch[K, V]) lead(ctx context.Context, wishes []*wish[K]) (again []*wis
 		f.counters.lost.Add(1)
 		f.values[w.at].TTL = 0
 		if w.holders++; w.holders < maxHolders {
-			w.born = ""
 			again = append(again, w)
 		}
 	}
 	return again, nil
 }
 
-// loadInto loads wishes into values. What we have no lease of shall not be kept.
+// loadInto loads wishes into values.
 func (f *fetch[K, V]) loadInto(ctx context.Context, wishes []*wish[K]) error {
 	if len(wishes) == 0 {
 		return nil
@@ -78,9 +77,6 @@ func (f *fetch[K, V]) loadInto(ctx context.Context, wishes []*wish[K]) error {
 	}
 	for i, w := range wishes {
 		f.values[w.at] = loaded[i]
-		if w.born == "" {
-			f.values[w.at].TTL = 0
-		}
 	}
 	return nil
 }

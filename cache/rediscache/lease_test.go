@@ -177,13 +177,13 @@ func TestW1_ADeleteEndsTheLease(t *testing.T) {
 			eventually(t, "loading", src.begun)
 			eventually(t, "renewed", func() bool { return a.tier.Stats().Trips > uint64(renewals) })
 			b.Delete("k")
-			within(t, b, "k", "2")
 			eventually(t, "a has been told", func() bool {
 				ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 				defer cancel()
 				v, _ := a.Get(ctx, "k")
 				return v == "2"
 			})
+			within(t, b, "k", "2")
 			close(src.gate)
 			wg.Wait()
 			if v, here := a.Peek("k"); here && v != "2" {

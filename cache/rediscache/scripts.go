@@ -76,7 +76,7 @@ for i = 8, #ARGV do
 	local p = tonumber(redis.pcall('GET', ARGV[1] .. ARGV[i])) or s or now
 	if p > born then good = false end
 end
-for _, name in ipairs(good and tags or {}) do
+for _, name in ipairs(good and tags or {}) do -- not for nothing: a tag that is written takes what others have with it
 	local tag = ARGV[1] .. name
 	if not tonumber(redis.pcall('GET', tag)) then
 		redis.call('SET', tag, text(s or now))

@@ -29,7 +29,7 @@ func (t *Tier[K, V]) Stats() Stats {
 		Hits: c.hits.Load(), Leases: c.leases.Load(), Waits: c.waits.Load(), Unreadable: c.unreadable.Load(), Lost: c.lost.Load(),
 		Trips: c.trips.Load(), TripErrors: c.tripErrors.Load(), Invalidations: c.invalidations.Load(), Gaps: c.gaps.Load(),
 	}
-	if t.up.Load() {
+	if t.up.Load() && t.usable() == nil {
 		s.Up = 1
 	}
 	return s

@@ -211,11 +211,6 @@ func (t *Tier[K, V]) settle(err error) {
 	if err == nil {
 		t.trusted.Store(true)
 		t.up.Store(true)
-		select {
-		case <-t.closed:
-			t.up.Store(false)
-		default:
-		}
 		if t.away.Swap(false) {
 			t.cfg.Logger.Info("rediscache: Redis is there", "prefix", t.cfg.Prefix)
 		}
