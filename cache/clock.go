@@ -8,7 +8,10 @@ var started = time.Now()
 
 func now() time.Duration { return time.Since(started) }
 
-const forever = time.Duration(1<<63 - 1)
+const (
+	forever = time.Duration(1<<63 - 1)
+	never   = -forever // before any moment; 0 is one under testing/synctest, whose clock begins in 2000
+)
 
 // after returns t + d; what overflows is for ever.
 func after(t, d time.Duration) time.Duration {

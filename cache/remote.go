@@ -83,9 +83,13 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 		return shared, nil
 	}
 	todo, maxAge := keys, anyAge
-	for first := true; len(todo) > 0; first = false {
+	for round := 0; len(todo) > 0; round++ {
 		born := c.tags.Now() // and then what is owed: whoever purges owes first
 		maxAge = min(maxAge, c.maxAge(todo))
+		oldest := never
+		if maxAge != anyAge {
+			oldest = now() - maxAge
+		}
 		shared, err := c.tier.remote.Fetch(ctx, todo, maxAge, load)
 		if len(shared) != len(todo) {
 			if err == nil {
@@ -113,14 +117,18 @@ func (c *Cache[K, V]) fetchInto(ctx context.Context, keys []K, results map[K]loa
 				continue
 			}
 			// A tag that a purge could not be told to the Remote of is known only now.
-			if age, owed := c.tier.owesTags(s.Tags); owed && age < maxAge {
-				again, maxAge = append(again, key), age
+			if since := c.tier.owesTags(s.Tags); since > oldest {
+				again, maxAge = append(again, key), min(maxAge, max(now()-since, 0))
 				continue
 			}
 			e := c.arrived(key, s, born)
-			// Or it is not owed any more, and was paid after we have asked.
-			if first && c.gone(e) {
+			// Or it is not owed any more, and was paid after we have asked. After the second time
+			// nothing that others have will do.
+			if maxAge > 0 && c.gone(e) {
 				again = append(again, key)
+				if round > 0 {
+					maxAge = 0
+				}
 				continue
 			}
 			results[key] = loadedKey[K, V]{e: e}

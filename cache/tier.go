@@ -23,7 +23,7 @@ const (
 type tier[K comparable, V any] struct {
 	remote Remote[K, V]
 	alone  time.Duration
-	logged atomic.Int64 // when, in nanoseconds; 0: never
+	logged atomic.Int64 // when, in nanoseconds
 
 	mu       sync.Mutex
 	writing  map[K]*writing
@@ -44,17 +44,19 @@ type writing struct {
 type debts[K comparable] struct {
 	keys map[K]time.Duration
 	tags map[string]time.Duration
-	all  time.Duration // 0: not
+	all  time.Duration // never: not
 }
 
-func (d *debts[K]) empty() bool { return len(d.keys)+len(d.tags) == 0 && d.all == 0 }
+func (d *debts[K]) empty() bool { return len(d.keys)+len(d.tags) == 0 && d.all == never }
 
 func newTier[K comparable, V any](r Remote[K, V]) *tier[K, V] {
-	return &tier[K, V]{
+	t := &tier[K, V]{
 		remote:  r,
 		writing: make(map[K]*writing),
-		owed:    debts[K]{keys: make(map[K]time.Duration), tags: make(map[string]time.Duration)},
+		owed:    debts[K]{keys: make(map[K]time.Duration), tags: make(map[string]time.Duration), all: never},
 	}
+	t.logged.Store(int64(never))
+	return t
 }
 
 // begin notes a Set, dirty those that are under way with it.
@@ -98,7 +100,7 @@ func (t *tier[K, V]) dirty(key K) {
 func (t *tier[K, V]) owe(keys []K, tags []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := max(now(), 1)
+	at := now()
 	if len(keys)+len(tags) == 0 || len(t.owed.keys)+len(t.owed.tags)+len(keys)+len(tags) > maxOwed {
 		t.owed.all = at
 		clear(t.owed.keys)
@@ -123,25 +125,30 @@ func (t *tier[K, V]) owesKeys(keys []K, most time.Duration) time.Duration {
 	defer t.mu.Unlock()
 	since := t.owed.all
 	for _, key := range keys {
-		since = max(since, t.owed.keys[key])
+		if at, ok := t.owed.keys[key]; ok {
+			since = max(since, at)
+		}
 	}
-	if since == 0 {
+	if since == never {
 		return most
 	}
 	return min(most, now()-since)
 }
 
-func (t *tier[K, V]) owesTags(tags []string) (age time.Duration, owed bool) {
+// owesTags returns when the last of the removals by one of tags was that are owed.
+func (t *tier[K, V]) owesTags(tags []string) (since time.Duration) {
+	since = never
 	if len(tags) == 0 || !t.owes.Load() {
-		return 0, false
+		return since
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	since := time.Duration(0)
 	for _, tag := range tags {
-		since = max(since, t.owed.tags[tag])
+		if at, ok := t.owed.tags[tag]; ok {
+			since = max(since, at)
+		}
 	}
-	return max(now()-since, 0), since > 0
+	return since
 }
 
 // delivers starts to pay what is owed, now that the Remote answers.
@@ -175,7 +182,7 @@ func (c *Cache[K, V]) payBehind(wait, until time.Duration) {
 func (c *Cache[K, V]) pay() bool {
 	t := c.tier
 	t.mu.Lock()
-	at, all := max(now(), 1), t.owed.all != 0
+	at, all := now(), t.owed.all != never
 	var keys []K
 	var tags []string
 	for key := range t.owed.keys {
@@ -198,7 +205,7 @@ func (c *Cache[K, V]) pay() bool {
 	if ok {
 		paid := func(since time.Duration) bool { return since <= at }
 		if paid(t.owed.all) {
-			t.owed.all = 0
+			t.owed.all = never
 		}
 		for _, key := range keys {
 			if paid(t.owed.keys[key]) {
@@ -309,9 +316,8 @@ func (c *Cache[K, V]) forgetAll() {
 // remoteFailed counts a failure of the Remote, and logs one a second.
 func (c *Cache[K, V]) remoteFailed(err error) {
 	c.counters.Here().remoteErrors.Add(1)
-	t := max(now(), 1)
-	last := time.Duration(c.tier.logged.Load())
-	if last != 0 && t-last < time.Second || !c.tier.logged.CompareAndSwap(int64(last), int64(t)) {
+	t, last := now(), time.Duration(c.tier.logged.Load())
+	if last != never && t-last < time.Second || !c.tier.logged.CompareAndSwap(int64(last), int64(t)) {
 		return
 	}
 	c.cfg.Logger.Warn("cache: the Remote failed", "error", err)
