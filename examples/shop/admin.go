@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,7 @@ func (l *Layers) collectors() (all []prometheus.Collector) {
 }
 
 // An admin is a second listener, for those who run the shop: / is the live page, /metrics is for
-// Prometheus.
+// Prometheus, /debug/pprof/ for go tool pprof.
 type admin struct {
 	signals *metrics.HTTP
 	server  *http.Server
@@ -73,6 +74,8 @@ func (a *admin) listen(addr string, v *Variant) (url string, err error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /{$}", live.Handler(reg))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", fmt.Errorf("cannot listen on %s: %w", addr, reason(err))

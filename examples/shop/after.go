@@ -71,12 +71,13 @@ func After(s *Store, on Switches, engine Engine, shared Shared) (http.Handler, *
 		layers.Database = beforeDatabase(on)
 		h = layers.Database.Handler(h)
 	}
-	if layers.Answers != nil {
-		h = layers.Answers.Handler(h)
-	}
 	if on.Has("partial") {
+		// Inside of httpcache: the masks of a shop are few, so each is cut and encoded once. See docs/composition.md.
 		fields := project()
 		h, layers.Fields = fields.Handler(h), fields
+	}
+	if layers.Answers != nil {
+		h = layers.Answers.Handler(h)
 	}
 	if on.Has("batch") {
 		many := must(batch.New(batch.Config{Path: "/batch"}))

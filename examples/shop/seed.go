@@ -52,10 +52,10 @@ func seedData(ctx context.Context, db Database, run string, products int, seed u
 	review := 0
 	for id := 1; id <= products; id++ {
 		insert("products", id, id%s.Categories, words(rng, 3), 100+rng.IntN(50_000), rng.IntN(10_000), words(rng, 2), "2026-01-01T00:00:00Z")
-		insert("product_details", id, words(rng, 40), words(rng, 60), words(rng, 400), words(rng, 200))
+		insert("product_details", id, words(rng, 120), words(rng, 60), words(rng, 400), words(rng, 200))
 		for range reviewsPerProduct {
 			review++
-			insert("reviews", review, id, 1+rng.IntN(products*usersPerProduct), 1+rng.IntN(5), words(rng, 25))
+			insert("reviews", review, id, 1+rng.IntN(products*usersPerProduct), 1+rng.IntN(5), words(rng, 50))
 		}
 	}
 	if err != nil {
