@@ -156,13 +156,6 @@ func demo(ctx context.Context, o Options, stdout io.Writer) error {
 	return d.publish(stdout)
 }
 
-func ablations() int {
-	if len(allSwitches) > 2 {
-		return 2 + 2*len(allSwitches)
-	}
-	return 2 + len(allSwitches)
-}
-
 // run does all that is measured.
 func (d *drive) run(ctx context.Context) error {
 	began := time.Now()
@@ -248,8 +241,11 @@ func ablate(ctx context.Context, o Options, stdout io.Writer) error {
 		if o.json {
 			return writeJSON(stdout, d.report.Ablation)
 		}
-		for _, line := range align(d.report.ablationRows()) {
-			fmt.Fprintln(stdout, line)
+		for _, table := range d.report.ablationTables() {
+			fmt.Fprintln(stdout, table.title)
+			for _, line := range align(table.rows) {
+				fmt.Fprintln(stdout, line)
+			}
 		}
 		return nil
 	})

@@ -23,15 +23,6 @@ type LimitReport struct {
 	Rate float64 `json:"rate"` // actions a second
 }
 
-// An AblationRow is After with only some layers: what each adds to Tuned, what is lost without.
-type AblationRow struct {
-	Layers     string   `json:"layers"`
-	CPU        *float64 `json:"cpu_us_per_action"`
-	Throughput float64  `json:"throughput"`
-	Queries    float64  `json:"queries_per_action"`
-	Bytes      float64  `json:"bytes_per_action"`
-}
-
 const (
 	coldActions = 2_000
 	limitP99    = 100 * time.Millisecond
@@ -88,76 +79,6 @@ func (d *drive) limits(ctx context.Context, all []*side) error {
 	return nil
 }
 
-// ablate measures every layer alone, and all of them without it.
-func (d *drive) ablate(ctx context.Context) error {
-	sets := []Switches{{}}
-	for _, name := range allSwitches {
-		sets = append(sets, Switches{name: true})
-	}
-	if len(allSwitches) > 2 { // of two, one without the other is the other alone
-		for _, name := range allSwitches {
-			without := AllOn()
-			without[name] = false
-			sets = append(sets, without)
-		}
-	}
-	sets = append(sets, AllOn())
-	for _, on := range sets {
-		d.progress.Next("after with %s", on)
-		alone := *d
-		alone.o.on = on
-		all, stop, err := alone.sides(ctx, []string{"after"})
-		if err != nil {
-			return err
-		}
-		row, err := alone.ablationRow(ctx, all[0], on)
-		stop()
-		if err != nil {
-			return err
-		}
-		d.report.Ablation = append(d.report.Ablation, row)
-		d.progress.Done(group(row.Throughput) + " actions/s")
-	}
-	return nil
-}
-
-func (d *drive) ablationRow(ctx context.Context, s *side, on Switches) (AblationRow, error) {
-	n := warmUpActions("after")
-	if !on["cache"] {
-		n = warmUpActions("tuned")
-	}
-	if d.o.warm > 0 {
-		n = min(n, d.o.warm)
-	}
-	if _, err := load.Closed(ctx, saturating, n, s.next); err != nil {
-		return AblationRow{}, err
-	}
-	for round := range d.o.rounds {
-		p, _, err := d.phase(ctx, s, round, func(ctx context.Context) (*load.Result, error) {
-			ctx, cancel := context.WithTimeout(ctx, d.o.length/2)
-			defer cancel()
-			return load.Closed(ctx, saturating, 0, s.next)
-		})
-		if err != nil {
-			return AblationRow{}, err
-		}
-		if p.wrong() > 0 || p.Unexplained != 0 { // figures of wrong answers are none
-			return AblationRow{}, fmt.Errorf("after with %s: %d wrong answers, %+d requests that nobody sent, the first: %s", on, p.wrong(), p.Unexplained, p.FirstFailure)
-		}
-		s.report.Rounds = append(s.report.Rounds, RoundReport{Saturated: p})
-	}
-	figure := func(of func(p PhaseReport) float64) float64 {
-		m, _ := s.report.median(func(r RoundReport) *float64 { v := of(r.Saturated); return &v })
-		return value(m)
-	}
-	return AblationRow{
-		Layers: on.String(), CPU: s.report.least(func(r RoundReport) *float64 { return r.Saturated.CPU }),
-		Throughput: figure(func(p PhaseReport) float64 { return p.Throughput }),
-		Queries:    figure(func(p PhaseReport) float64 { return p.Queries }),
-		Bytes:      figure(func(p PhaseReport) float64 { return p.WireIn + p.WireOut }),
-	}, nil
-}
-
 // An extra is a table of -full, or of ablate.
 type extra struct {
 	title string
@@ -183,22 +104,7 @@ func (r *Report) extras() (list []extra) {
 		list = append(list, e)
 	}
 	if len(r.Ablation) > 0 {
-		list = append(list, extra{"Each layer alone: tuned, and what was added to it", r.ablationRows()})
+		list = append(list, r.ablationTables()...)
 	}
 	return list
-}
-
-func (r *Report) ablationRows() [][]string {
-	none := r.Ablation[0] // nothing but tuned
-	rows := [][]string{{"layers of after", "", "CPU us", "", "actions/s", "", "queries", "", "bytes", ""}}
-	for _, a := range r.Ablation {
-		rows = append(rows, []string{
-			a.Layers, "per action",
-			whole(a.CPU), change(value(a.CPU), value(none.CPU)),
-			group(a.Throughput), times(a.Throughput, none.Throughput),
-			decimals(a.Queries), change(a.Queries, none.Queries),
-			group(a.Bytes), change(a.Bytes, none.Bytes),
-		})
-	}
-	return rows
 }

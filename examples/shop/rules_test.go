@@ -462,6 +462,36 @@ func TestR9_NobodyElseWritesThoseProducts(t *testing.T) {
 	}
 }
 
+// With every layer on more is expected than of a cache alone, which the ablation shows beside it.
+func TestVerdicts_GoalsOfTheLayersThatAreOn(t *testing.T) {
+	phase := func(cpu float64) []RoundReport {
+		return []RoundReport{{Saturated: PhaseReport{Throughput: 1e6 / cpu, CPU: &cpu, Done: 10_000}}}
+	}
+	cpu, half := 1000.0, 500.0
+	r := Report{
+		Layers: AllOn().String(), Variants: []VariantReport{{Name: "tuned", Rounds: phase(1000)}, {Name: "after", Rounds: phase(300)}},
+		Ablation: []AblationRow{
+			{Technique: "compress", Added: Change{Ablated{CPU: &half, Throughput: 1}, Ablated{CPU: &cpu, Throughput: 1}}},
+			{Technique: "cache", Added: Change{Ablated{CPU: &cpu, Throughput: 1_000}, Ablated{CPU: &half, Throughput: 2_000}}},
+		},
+	}
+	r.judge()
+	var got []string
+	for _, v := range r.Verdicts {
+		got = append(got, fmt.Sprintf("%s %s %s", v.Goal, v.Want, v.Result))
+	}
+	want := "CPU per action, after/tuned at most 0.25 missed; throughput, after/tuned at least 4x missed; " +
+		"CPU per action, tuned with cache/tuned at most 0.4 missed; throughput, tuned with cache/tuned at least 2x met"
+	if strings.Join(got, "; ") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "; "), want)
+	}
+	// "httpcache" alone has no cache in it.
+	r = Report{Layers: "httpcache", Variants: r.Variants}
+	if r.judge(); len(r.Verdicts) != 0 {
+		t.Errorf("of httpcache alone: %+v", r.Verdicts)
+	}
+}
+
 func TestR10_VerdictsAreWithheldWhenTheMachineIsBusy(t *testing.T) {
 	phase := func(cpu float64) PhaseReport {
 		return PhaseReport{Throughput: 1e6 / cpu, CPU: &cpu, Done: 10_000}

@@ -34,11 +34,12 @@ type Variant struct {
 
 // newHandler returns the handler of a variant, and prepares its store for it.
 func newHandler(ctx context.Context, name string, s *Store, on Switches) (http.Handler, *Layers, error) {
-	if name != "before" {
+	if name != "before" && on.Has("indexes") {
 		if err := s.Define(ctx, tunedIndexes...); err != nil {
 			return nil, nil, err
 		}
 	}
+	s.unpooled = name != "before" && !on.Has("connections")
 	switch name {
 	case "before":
 		return Before(s), new(Layers), nil

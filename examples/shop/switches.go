@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -9,7 +10,10 @@ import (
 // allSwitches are the layers of After, in the order in which they came.
 var allSwitches = []string{"cache", "httpcache", "partial", "batch", "compress", "throttle", "pool", "bulkhead"}
 
-// Switches says which layers of After are on.
+// foundations are what Tuned has and Before has not. They are on unless they are switched off.
+var foundations = []string{"indexes", "connections"}
+
+// Switches says which layers of After are on, and which foundations are off.
 type Switches map[string]bool
 
 // AllOn has every layer.
@@ -21,20 +25,37 @@ func AllOn() Switches {
 	return on
 }
 
-// Has reports whether a layer is on.
+// Has reports whether a layer or a foundation is on.
 func (on Switches) Has(name string) bool {
-	if !slices.Contains(allSwitches, name) {
-		panic("no switch " + name)
+	is, said := on[name]
+	switch {
+	case slices.Contains(allSwitches, name):
+		return is
+	case slices.Contains(foundations, name):
+		return is || !said
 	}
-	return on[name]
+	panic("no switch " + name)
 }
 
-// String is the list for -with; "none" if all are off.
+// But returns the same but for one of them.
+func (on Switches) But(name string, is bool) Switches {
+	other := maps.Clone(on)
+	other[name] = is
+	return other
+}
+
+// String is the list for -with: the layers that are on, and foundations that are off with a minus;
+// "none" if there is nothing to say.
 func (on Switches) String() string {
 	var names []string
 	for _, name := range allSwitches {
 		if on[name] {
 			names = append(names, name)
+		}
+	}
+	for _, name := range foundations {
+		if !on.Has(name) {
+			names = append(names, "-"+name)
 		}
 	}
 	if len(names) == 0 {
@@ -56,10 +77,17 @@ func parseSwitches(with, without string) (Switches, error) {
 		if name = strings.TrimSpace(name); name == "" || name == "none" && with != "" {
 			continue
 		}
-		if !slices.Contains(allSwitches, name) {
-			return nil, fmt.Errorf("%s is %q: must be of %s", flag, name, strings.Join(allSwitches, ", "))
+		off, minus := strings.CutPrefix(name, "-")
+		switch {
+		case slices.Contains(allSwitches, name), flag == "-without" && slices.Contains(foundations, name):
+			on[name] = set
+		case minus && flag == "-with" && slices.Contains(foundations, off):
+			on[off] = false
+		case flag == "-with":
+			return nil, fmt.Errorf("-with is %q: must be of %s, or -%s", name, strings.Join(allSwitches, ", "), strings.Join(foundations, ", -"))
+		default:
+			return nil, fmt.Errorf("-without is %q: must be of %s", name, strings.Join(append(slices.Clone(allSwitches), foundations...), ", "))
 		}
-		on[name] = set
 	}
 	return on, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -59,12 +60,13 @@ func (r *Report) judge() {
 	cpu := func(r RoundReport) *float64 { return r.Saturated.CPU }
 	throughput := func(r RoundReport) *float64 { return &r.Saturated.Throughput }
 	bytes := func(r RoundReport) *float64 { return sum(r.Saturated.WireIn, r.Saturated.WireOut) }
-	p50 := func(v *VariantReport) *float64 { p := v.Kinds[allKinds].P50; return p }
-	add := func(other *VariantReport, what string, after1, other1 *float64, most float64, atLeast bool) {
-		if after1 == nil || other1 == nil || *other1 == 0 {
+	p50 := func(v *VariantReport) *float64 { return v.Kinds[allKinds].P50 }
+	p99 := func(v *VariantReport) *float64 { return v.Kinds[allKinds].P99 }
+	judged := func(goal string, mine, theirs *float64, most float64, atLeast bool, busy string) {
+		if mine == nil || theirs == nil || *theirs == 0 {
 			return
 		}
-		v := Verdict{Goal: fmt.Sprintf("%s, after/%s", what, other.Name), Value: *after1 / *other1, Result: met}
+		v := Verdict{Goal: goal, Value: *mine / *theirs, Result: met}
 		v.Want = fmt.Sprintf("at most %.3g", most)
 		bad := v.Value > most
 		if atLeast {
@@ -73,16 +75,31 @@ func (r *Report) judge() {
 		if bad {
 			v.Result = missed
 		}
-		if why := r.busy(after, other); why != "" {
-			v.Result, v.Why = withheld, why
+		if busy != "" {
+			v.Result, v.Why = withheld, busy
 		}
 		r.Verdicts = append(r.Verdicts, v)
 	}
-	if tuned := r.variant("tuned"); tuned != nil && strings.Contains(r.Layers, "cache") {
+	add := func(other *VariantReport, what string, mine, theirs *float64, most float64, atLeast bool) {
+		judged(fmt.Sprintf("%s, after/%s", what, other.Name), mine, theirs, most, atLeast, r.busy(after, other))
+	}
+	layers := strings.Split(r.Layers, ",")
+	if tuned := r.variant("tuned"); tuned != nil && r.Layers == AllOn().String() {
+		add(tuned, "CPU per action", after.least(cpu), tuned.least(cpu), 0.25, false)
+		add(tuned, "throughput", after.most(throughput), tuned.most(throughput), 4, true)
+		add(tuned, "response time p99", p99(after), p99(tuned), 0.50, false)
+	} else if tuned != nil && slices.Contains(layers, "cache") {
 		add(tuned, "CPU per action", after.least(cpu), tuned.least(cpu), 0.40, false)
 		add(tuned, "throughput", after.most(throughput), tuned.most(throughput), 2, true)
 	}
-	if before := r.variant("before"); before != nil && strings.Contains(r.Layers, "cache") {
+	for _, a := range r.Ablation {
+		if a.Technique == "cache" { // alone
+			was, is := a.Added.From, a.Added.To
+			judged("CPU per action, tuned with cache/tuned", is.CPU, was.CPU, 0.40, false, r.busy())
+			judged("throughput, tuned with cache/tuned", &is.Throughput, &was.Throughput, 2, true, r.busy())
+		}
+	}
+	if before := r.variant("before"); before != nil && slices.Contains(layers, "cache") {
 		add(before, "CPU per action", after.least(cpu), before.least(cpu), 0.01, false)
 		add(before, "throughput", after.most(throughput), before.most(throughput), 100, true)
 		add(before, "response time p50", p50(after), p50(before), 0.10, false)
