@@ -70,7 +70,7 @@
 // While processes of two Versions run side by side, Delete and Set reach those of their own
 // Version, purges of tags reach all.
 //
-// Redis 7 or Valkey, alone or with Sentinel. In a cluster all keys of a Tier are in one slot.
+// Redis 7 or Valkey, alone, with Sentinel, or a Cluster, where all keys of a Tier are in one slot.
 //
 // # Composition
 //

@@ -17,22 +17,34 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// A server is a redis-server of one test, on a free port of this machine.
+// A server is a redis-server or valkey-server of one test, on a free port of this machine.
 type server struct {
 	t    testing.TB
 	port int
+	args []string
 	cmd  *exec.Cmd
 }
 
-func startServer(t testing.TB) *server {
+// binary is where a program of Redis is, or of Valkey where HOTPATH_REDIS says "valkey".
+func binary(t testing.TB, tool string) string {
 	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not in PATH, and CI=true: what is promised about Redis would not be tested")
-		}
-		t.Skip("redis-server is not in PATH: install Redis 7 to run this test")
+	which := os.Getenv("HOTPATH_REDIS")
+	if which == "" {
+		which = "redis"
 	}
-	s := &server{t: t, port: freePort(t)}
+	path, err := exec.LookPath(which + "-" + tool)
+	if err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatalf("%s-%s is not in PATH, and CI=true: what is promised about Redis would not be tested", which, tool)
+		}
+		t.Skipf("%s-%s is not in PATH: install Redis 7 to run this test", which, tool)
+	}
+	return path
+}
+
+func startServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	s := &server{t: t, port: freePort(t), args: args}
 	s.start()
 	t.Cleanup(s.kill)
 	return s
@@ -54,8 +66,9 @@ func (s *server) addr() string { return "127.0.0.1:" + strconv.Itoa(s.port) }
 func (s *server) start() {
 	s.t.Helper()
 	dir := s.t.TempDir()
-	s.cmd = exec.Command("redis-server", "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+	args := append(s.args[:len(s.args):len(s.args)], "--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
 		"--dir", dir, "--logfile", filepath.Join(dir, "log"))
+	s.cmd = exec.Command(binary(s.t, "server"), args...)
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
