@@ -179,9 +179,13 @@ const (
 
 // header returns the header of a part: what it inherits, and its own fields in place of that.
 func (e *Endpoint) header(p *part, from legacy, host string) (http.Header, error) {
-	h := make(http.Header, len(from.fields)+len(p.fields)+2)
+	body := 0 // its type
+	if p.body != "" {
+		body = 1
+	}
+	h := make(http.Header, len(from.fields)+len(p.fields)+body) // beyond 8 fields a map takes two allocations more
 	// One array for all lines; each part has its own, for handlers may write into it.
-	lines := make([]string, 0, from.lines+len(p.fields)+2)
+	lines := make([]string, 0, from.lines+len(p.fields)+body)
 	for _, f := range from.fields {
 		begin := len(lines)
 		lines = append(lines, f.lines...)

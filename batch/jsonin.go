@@ -229,6 +229,7 @@ func (p *part) parseFields(s *scanner) error {
 	if s.peek() != '{' {
 		return &placed{p.place("headers"), errors.New("must be an object")}
 	}
+	p.fields = p.few[:0]
 	return s.object(p, "headers", func(name string) error {
 		if s.peek() != '"' {
 			return &placed{p.place("headers"), fmt.Errorf("the value of %s must be a string", short(name))}

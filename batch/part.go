@@ -19,7 +19,8 @@ type part struct {
 	id          string
 	method, url string
 	fields      []line
-	body        string // as it stands in the envelope; "": none
+	few         [2]line // room for fields
+	body        string  // as it stands in the envelope; "": none
 	needs       []need
 	group       string
 	grouped     bool

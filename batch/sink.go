@@ -75,11 +75,15 @@ func (s *sink) settle(status int) {
 	h := canonical(s.Header())
 	head := s.p.method == http.MethodHead
 	var few [24]string
-	names := few[:0]
-	for name := range h {
+	names, size := few[:0], 0
+	for name, lines := range h {
 		names = append(names, name)
+		for _, line := range lines {
+			size += len(name) + len(line) + len(`"":"",`)
+		}
 	}
 	slices.Sort(names)
+	s.fields = make([]byte, 0, size+len(`"Content-Type":"text/plain; charset=utf-8","Content-Length":"123456"`))
 	for _, name := range names {
 		lines := h[name]
 		switch {
