@@ -62,8 +62,8 @@ func catalogue(n int) (doc, kept string) {
 
 var (
 	medium, mediumIDs = catalogue(300)
-	large, largeIDs   = catalogue(6000)
-	longText          = text(270_000)
+	large, largeIDs   = catalogue(3400)
+	longText          = text(90_000)
 )
 
 // forAMinute is said of what may be stored.
@@ -220,7 +220,7 @@ func (o *origin) oddities(mux *http.ServeMux) {
 			})
 		}
 		for i := range 20 {
-			_, _ = w.Write(longText[:5000])
+			_, _ = w.Write(longText[:4000])
 			if i == 10 {
 				_ = http.NewResponseController(w).Flush()
 			}

@@ -43,7 +43,7 @@ func send(t *testing.T, h http.Handler, envelope string) []part {
 
 // Parts that are over the limit are refused, each by itself, whichever side of the throttle the batch stands on.
 func TestBatch_AndThrottle(t *testing.T) {
-	for _, letters := range []string{"tb", "bt", "tcbu", "mbct"} {
+	for _, letters := range []string{"tb", "bt", "tcbp", "mbct"} {
 		o := newOrigin(t)
 		h, _ := build(t, letters, tight, o)
 		got := send(t, h, envelopeOf("/own/1", "/own/1", "/own/1", "/own/1", "/own/1", "/own/1"))

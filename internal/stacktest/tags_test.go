@@ -11,16 +11,16 @@ import (
 // tags: what was served revalidates with a 304 of the same tag, alone and among others. That one strong tag never
 // names two byte sequences is checked of every answer, by checkAny.
 func tags(t *testing.T, s *stack) {
-	for _, accept := range []string{"gzip", "br", "identity", "zstd, gzip;q=0.5"} {
+	for _, accept := range []string{"gzip", "identity", "zstd, gzip;q=0.5"} {
 		field := "Accept-Encoding: " + accept
 		for _, which := range []string{"cold", "warm"} {
-			for _, path := range []string{"/items/8", "/items/8?fields=id", "/items/8?fields=name,text", "/doc", "/weak", "/list/large?fields=items/id", "/list/large"} {
+			for _, path := range []string{"/items/8", "/items/8?fields=id", "/items/8?fields=name,text", "/doc", "/weak", "/list/large?fields=items/id"} {
 				get := s.ask(t, "GET", path, field)
 				tag := get.header.Get("Etag")
 				if tag == "" {
 					t.Errorf("%s %s by %s lost its tag: %s", which, path, accept, get)
 				}
-				for _, sent := range []string{tag, `"other", ` + tag, tag + `, W/"other"`, `"other"`} {
+				for _, sent := range []string{tag, `"other", ` + tag + `, W/"third"`, `"other"`} {
 					a := s.ask(t, "GET", path, field, "If-None-Match: "+sent)
 					want := http.StatusNotModified
 					if sent == `"other"` {
