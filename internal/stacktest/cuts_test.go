@@ -12,7 +12,7 @@ import (
 // its client, each time: the next one runs the handler again.
 func aborts(t *testing.T, s *stack) {
 	for _, accept := range []string{"gzip", "identity"} {
-		for _, path := range []string{"/abort/nothing", "/abort/little", "/abort/much", "/abort/goexit", "/abort/short", "/abort/flushed", "/abort/much?fields=items/id"} {
+		for _, path := range []string{"/abort/nothing", "/abort/little", "/abort/much", "/abort/goexit", "/abort/short", "/abort/flushed", "/abort/much?fields=items/id", "/abort/panic"} {
 			if path == "/abort/goexit" && s.has("T") { // it waits for the goroutine's end, which has come
 				continue
 			}
@@ -20,11 +20,29 @@ func aborts(t *testing.T, s *stack) {
 			for range 2 {
 				ran := s.ranFor(bare) // a client may ask again by itself where nothing has come
 				a := s.ask(t, "GET", path, "Accept-Encoding: "+accept)
+				if s.has("R") && (path == "/abort/panic" || path == "/abort/flushed") {
+					s.recovered(t, path, accept, a)
+					continue
+				}
 				if a.err == nil || s.ranFor(bare) == ran {
 					t.Errorf("%s by %s: %s; the handler ran %d times before and %d after", path, accept, a, ran, s.ranFor(bare))
 				}
 			}
 		}
+	}
+}
+
+// recovered: with a recoverer around, net/http hears of no panic, and a plain answer that had begun looks whole. A coded one
+// still has no end, and where nothing had been sent the recoverer can answer.
+func (s *stack) recovered(t *testing.T, path, accept string, a answer) {
+	t.Helper()
+	switch {
+	case path == "/abort/panic":
+		if a.err != nil || a.status != http.StatusInternalServerError {
+			t.Errorf("nothing was sent, and the recoverer cannot say so: %s", a)
+		}
+	case accept == "gzip" && s.around("R", "c") && !s.around("c", "R") && a.err == nil && a.status == http.StatusOK:
+		t.Errorf("a coded answer has an end: %s", a)
 	}
 }
 

@@ -32,7 +32,7 @@ import (
 //
 //	L a logger, with Unwrap           N one without Unwrap: it hides what is around it
 //	O an observer on our own core     T http.TimeoutHandler: it hides, and buffers
-//	C one like chi's, that tees
+//	C one like chi's, that tees       R a recoverer: what panicked ends as if it had returned
 const ours = "bchmoptu"
 
 // A layer is one member of a stack, and what a check needs to know of it.
@@ -132,6 +132,18 @@ var foreign = map[byte]func(http.Handler) http.Handler{
 			o := new(struct{ rw.Writer })
 			o.Wrap(w, nil)
 			o.Serve(o, next, r)
+		})
+	},
+	'R': func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer func() {
+				if p := recover(); p == http.ErrAbortHandler {
+					panic(p)
+				} else if p != nil {
+					w.WriteHeader(http.StatusInternalServerError) // ignored if the answer has begun
+				}
+			}()
+			next.ServeHTTP(&logger{ResponseWriter: w}, r)
 		})
 	},
 	'T': func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") },

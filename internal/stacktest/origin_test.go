@@ -238,12 +238,15 @@ func (o *origin) cuts(mux *http.ServeMux) {
 		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, _ *http.Request) {
 			forAMinute(w, "application/json")
 			w.Header().Set("Etag", `"`+path+`"`)
-			_, _ = w.Write(body)
+			if body != nil { // to write nothing would begin the answer
+				_, _ = w.Write(body)
+			}
 			end()
 		})
 	}
 	abort := func() { panic(http.ErrAbortHandler) }
 	cut("/abort/nothing", nil, abort)
+	cut("/abort/panic", nil, func() { panic("on purpose") })
 	cut("/abort/little", []byte(`{"items":[`), abort)
 	cut("/abort/much", []byte(large), abort)
 	cut("/abort/goexit", longText[:5000], runtime.Goexit)
