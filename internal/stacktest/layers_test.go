@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ import (
 //	L a logger, with Unwrap           N one without Unwrap: it hides what is around it
 //	O an observer on our own core     T http.TimeoutHandler: it hides, and buffers
 //	C one like chi's, that tees       R a recoverer: what panicked ends as if it had returned
+//	A one that takes every coding but gzip from requests, as caches of others do
 const ours = "bchmoptu"
 
 // A layer is one member of a stack, and what a check needs to know of it.
@@ -144,6 +146,16 @@ var foreign = map[byte]func(http.Handler) http.Handler{
 				}
 			}()
 			next.ServeHTTP(&logger{ResponseWriter: w}, r)
+		})
+	},
+	'A': func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && acceptable("gzip", r.Header["Accept-Encoding"]) {
+				r.Header.Set("Accept-Encoding", "gzip")
+			} else {
+				r.Header.Del("Accept-Encoding")
+			}
+			next.ServeHTTP(w, r)
 		})
 	},
 	'T': func(next http.Handler) http.Handler { return http.TimeoutHandler(next, time.Minute, "late") },

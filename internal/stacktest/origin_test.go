@@ -132,6 +132,10 @@ func (o *origin) documents(mux *http.ServeMux) {
 		w.Header().Set("Content-Type", "text/plain")
 		_, _ = io.WriteString(w, strings.Repeat(r.Header.Get("Authorization")+" ", 200))
 	})
+	mux.HandleFunc("GET /mine", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "private, max-age=600")
+		_, _ = io.WriteString(w, strings.Repeat(r.Header.Get("X-User")+" ", 200))
+	})
 	// What a careless handler says: it may be stored, and is one user's all the same.
 	mux.HandleFunc("GET /account", func(w http.ResponseWriter, r *http.Request) {
 		forAMinute(w, "text/plain")

@@ -92,7 +92,7 @@ func TestEveryLayer(t *testing.T) {
 			letters = slices.Insert(letters, rng.IntN(len(letters)+1), from[rng.IntN(len(from))])
 		}
 		for range rng.IntN(4) {
-			add("LOCRLOCRN")
+			add("ALOCRLOCRN")
 		}
 		if rng.IntN(3) == 0 {
 			add(ours)
@@ -130,7 +130,7 @@ func TestNotedStacks(t *testing.T) {
 	for i, letters := range []string{
 		"", "mtcbphu", "tcbphuo", "hcbptu",
 		"cc", "chc", "hh", "pp", "bb", "tct", "uhu", "php", "cpch", "mhm",
-		"LtLcLhL", "OhOcOpO", "CuCcChCbC", "tNcNhNp", "cNb", "RcRh", "tRcbphu",
+		"LtLcLhL", "OhOcOpO", "CuCcChCbC", "tNcNhNp", "cNb", "hAc", "RcRh", "tRcbphu",
 		"Tcthp", "Tmtcbphu",
 	} {
 		if os.Getenv("HOTPATH_STACKS") != "" {

@@ -30,6 +30,9 @@ func (s *stack) asUser(t *testing.T, user, accept string) {
 	if a := s.ask(t, "GET", "/account", accept); a.body != strings.Repeat(" ", 200) {
 		t.Errorf("/account: nobody got %s", a)
 	}
+	if a := s.ask(t, "GET", "/mine", accept, "X-User: "+user); a.body != strings.Repeat(user+" ", 200) {
+		t.Errorf("/mine: %s got %s", user, a)
+	}
 	a := s.ask(t, "GET", "/session", accept, "X-User: "+user)
 	if cookie := "session=" + user; a.body != strings.Repeat(user+" ", 200) || a.header.Get("Set-Cookie") != cookie {
 		t.Errorf("/session: %s got %q and %s", user, a.header["Set-Cookie"], a)
