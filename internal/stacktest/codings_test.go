@@ -32,14 +32,21 @@ func acceptable(coding string, lines []string) bool {
 func codings(t *testing.T, s *stack) {
 	for _, which := range []string{"cold", "warm"} {
 		for _, tc := range []struct{ accept, coding string }{
-			{"gzip", "gzip"},
+			{"gzip;q=0.5, br;q=0.9", "br"},
 			{"br", "br"},
+			{"gzip", "gzip"},
 			{"zstd", "zstd"},
 			{"", ""},
 			{"identity", ""},
-			{"gzip;q=0.5, br;q=0.9", "br"}, {"br", "br"}, {"gzip", "gzip"}, {"zstd", "zstd"}, {"", ""}, {"identity", ""},
-			{"zstd;q=0, gzip", "gzip"}, {"gzip;q=0", ""}, {"gzip;q=0, zstd;q=0, *", "br"}, {"identity;q=0, gzip", "gzip"},
-			{"*;q=0, zstd", "zstd"}, {"gzip;q=0.1, identity", ""}, {"lzma", ""}, {"*;q=0", "406"}, {"identity;q=0", "406"},
+			{"zstd;q=0, gzip", "gzip"},
+			{"gzip;q=0", ""},
+			{"gzip;q=0, zstd;q=0, *", "br"},
+			{"identity;q=0, gzip", "gzip"},
+			{"*;q=0, zstd", "zstd"},
+			{"gzip;q=0.1, identity", ""},
+			{"lzma", ""},
+			{"*;q=0", "406"},
+			{"identity;q=0", "406"},
 		} {
 			for _, path := range []string{"/items/7", "/weak", "/sniffed"} {
 				a := s.ask(t, "GET", path, "Accept-Encoding: "+tc.accept)
