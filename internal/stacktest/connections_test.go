@@ -24,20 +24,20 @@ func streams(t *testing.T, s *stack) {
 			return
 		}
 		defer res.Body.Close()
-		body, done, err := decoder(res.Header.Get("Content-Encoding"), res.Body)
+		err = decoding(res.Header.Get("Content-Encoding"), res.Body, func(body io.Reader) error {
+			first := make([]byte, len("data: first\n\n"))
+			if _, err := io.ReadFull(body, first); err != nil || string(first) != "data: first\n\n" {
+				return fmt.Errorf("%q does not arrive while the handler runs: %w", first, err)
+			}
+			s.release <- struct{}{}
+			if rest, err := io.ReadAll(body); err != nil || string(rest) != "data: last\n\n" {
+				return fmt.Errorf("at last %q, %w", rest, err)
+			}
+			return nil
+		})
 		if err != nil {
-			t.Error(err)
+			t.Errorf("by %s: %v", accept, err)
 			return
-		}
-		defer done()
-		first := make([]byte, len("data: first\n\n"))
-		if _, err := io.ReadFull(body, first); err != nil || string(first) != "data: first\n\n" {
-			t.Errorf("by %s %q does not arrive while the handler runs: %v", accept, first, err)
-			return
-		}
-		s.release <- struct{}{}
-		if rest, err := io.ReadAll(body); err != nil || string(rest) != "data: last\n\n" {
-			t.Errorf("by %s: %q, %v", accept, rest, err)
 		}
 	}
 }

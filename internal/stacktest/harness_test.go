@@ -2,7 +2,6 @@ package stacktest_test
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -16,9 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
-
+	"github.com/hotpath-go/hotpath/compress"
 	"github.com/hotpath-go/hotpath/internal/leaktest"
 )
 
@@ -183,48 +180,33 @@ func do(client *http.Client, r *http.Request) answer {
 	return a
 }
 
-func decode(coding string, raw []byte) (string, error) {
-	if coding == "zstd" {
-		plain, err := wholeZstd.DecodeAll(raw, nil)
-		return string(plain), err
-	}
-	r, done, err := decoder(coding, bytes.NewReader(raw))
-	if err != nil {
-		return "", err
-	}
-	defer done()
-	plain, err := io.ReadAll(r)
-	return string(plain), err
+func decode(coding string, raw []byte) (plain string, err error) {
+	err = decoding(coding, bytes.NewReader(raw), func(body io.Reader) error {
+		b, err := io.ReadAll(body)
+		plain = string(b)
+		return err
+	})
+	return plain, err
 }
 
-// wholeZstd is for bodies that are here: a decoder costs more to make than to use.
-var wholeZstd = func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(8))
+// decoding lets read see a body as it arrives, decoded by what decodes those of requests.
+func decoding(coding string, r io.Reader, read func(body io.Reader) error) error {
+	err := fmt.Errorf("nobody asked for %q", coding)
+	q := httptest.NewRequest("POST", "/", r)
+	if coding != "" {
+		q.Header.Set("Content-Encoding", coding)
+	}
+	decoders.Handler(http.HandlerFunc(func(_ http.ResponseWriter, q *http.Request) { err = read(q.Body) })).ServeHTTP(httptest.NewRecorder(), q)
+	return err
+}
+
+var decoders = func() *compress.Decompressor {
+	d, err := compress.NewDecompressor(compress.DecompressorConfig{})
 	if err != nil {
 		panic(err)
 	}
 	return d
 }()
-
-// decoder reads a body as it arrives.
-func decoder(coding string, r io.Reader) (plain io.Reader, done func(), err error) {
-	switch coding {
-	case "gzip":
-		zr, err := gzip.NewReader(r)
-		return zr, func() {}, err
-	case "br":
-		return brotli.NewReader(r), func() {}, nil
-	case "zstd":
-		zr, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
-		if err != nil {
-			return nil, nil, err
-		}
-		return zr, zr.Close, nil
-	case "":
-		return r, func() {}, nil
-	}
-	return nil, nil, fmt.Errorf("nobody asked for %q", coding)
-}
 
 // checkAny is what holds of every answer, whatever was asked.
 func (s *stack) checkAny(t *testing.T, r *http.Request, a answer) {
