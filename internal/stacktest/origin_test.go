@@ -254,6 +254,10 @@ func (o *origin) cuts(mux *http.ServeMux) {
 	cut("/abort/little", []byte(`{"items":[`), abort)
 	cut("/abort/much", []byte(large), abort)
 	cut("/abort/goexit", longText[:5000], runtime.Goexit)
+	cut("/abort/slowly", []byte(large), func() {
+		time.Sleep(5 * time.Millisecond) // for others to join, if they are about to
+		abort()
+	})
 	cut("/fault", []byte(large+"]"), func() {}) // whole, and no JSON
 	mux.HandleFunc("GET /abort/short", func(w http.ResponseWriter, _ *http.Request) {
 		forAMinute(w, "text/plain")

@@ -50,6 +50,9 @@ func crowd(t *testing.T, s *stack) {
 		rng := rand.New(rand.NewPCG(uint64(i), 0))
 		all.Go(func() {
 			accept := "Accept-Encoding: " + []string{"gzip", "br", "identity"}[i%3]
+			if a := s.ask(t, "GET", "/abort/slowly", accept); a.err == nil { // those too who wait for the handler of another
+				t.Errorf("an abort looks whole to one of many: %s", a)
+			}
 			s.asUser(t, fmt.Sprint("user", i%4), accept)
 			for range 10 {
 				path := []string{"/items/11", "/items/11?fields=id", "/items/12", "/long", "/list/large?fields=items/id", "/settled", "/abort/flushed", "/trailers", "/items/13"}[rng.IntN(9)]
