@@ -169,9 +169,15 @@ func (o *origin) oddities(mux *http.ServeMux) {
 		_, _ = w.Write(longText[:100])
 	})
 	mux.HandleFunc("GET /trailers", func(w http.ResponseWriter, _ *http.Request) {
+		forAMinute(w, "text/plain")
 		w.Header().Set("Trailer", "X-Sum")
 		_, _ = w.Write(longText[:3000])
 		w.Header().Set("X-Sum", "1")
+		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
+	})
+	mux.HandleFunc("GET /trailers/unannounced", func(w http.ResponseWriter, _ *http.Request) {
+		forAMinute(w, "text/plain")
+		_, _ = w.Write(longText) // net/http drops those of an answer that fits into its buffer, coded or not
 		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
 	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, _ *http.Request) {

@@ -67,7 +67,7 @@ func updates(t *testing.T, s *stack) {
 			if a := s.ask(t, "PUT", "/note", field, `If-Match: "another"`); a.status != http.StatusPreconditionFailed {
 				t.Errorf("an update of another version: %s", a)
 			}
-			if a := s.ask(t, "PUT", "/note", field, "If-Match: "+tag); a.status != http.StatusNoContent && !s.twiceCoded() {
+			if a := s.ask(t, "PUT", target, field, "If-Match: "+tag); a.status != http.StatusNoContent && !s.twiceCoded() {
 				t.Errorf("an update of %s by %s: %s", tag, accept, a)
 			}
 			if a := s.ask(t, "PUT", "/note", field, "If-Match: "+tag); a.status != http.StatusPreconditionFailed {
