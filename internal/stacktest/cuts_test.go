@@ -12,7 +12,7 @@ import (
 // its client, each time: the next one runs the handler again.
 func aborts(t *testing.T, s *stack) {
 	for _, accept := range []string{"gzip", "identity"} {
-		for _, path := range []string{"/abort/nothing", "/abort/little", "/abort/much", "/abort/goexit", "/abort/short", "/abort/flushed", "/abort/much?fields=items/id", "/abort/panic"} {
+		for _, path := range []string{"/abort/nothing", "/abort/little", "/abort/much", "/abort/goexit", "/abort/short", "/abort/flushed", "/abort/much?fields=items/id", "/abort/short?fields=items/id", "/abort/panic"} {
 			if path == "/abort/goexit" && s.has("T") { // it waits for the goroutine's end, which has come
 				continue
 			}

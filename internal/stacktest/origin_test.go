@@ -264,11 +264,15 @@ func (o *origin) cuts(mux *http.ServeMux) {
 		time.Sleep(5 * time.Millisecond) // for others to join, if they are about to
 		abort()
 	})
-	cut("/fault", []byte(large+"]"), func() {}) // whole, and no JSON
-	mux.HandleFunc("GET /abort/short", func(w http.ResponseWriter, _ *http.Request) {
-		forAMinute(w, "text/plain")
-		w.Header().Set("Content-Length", "5000")
-		_, _ = w.Write(longText[:4000])
+	mux.HandleFunc("GET /fault", func(w http.ResponseWriter, _ *http.Request) { // whole, and no JSON
+		forAMinute(w, "application/json")
+		_, _ = io.WriteString(w, large)
+		_, _ = io.WriteString(w, "]")
+	})
+	mux.HandleFunc("GET /abort/short", func(w http.ResponseWriter, _ *http.Request) { // a document, but less than was said
+		forAMinute(w, "application/json")
+		w.Header().Set("Content-Length", fmt.Sprint(len(medium)+1000))
+		_, _ = io.WriteString(w, medium)
 	})
 	mux.HandleFunc("GET /abort/flushed", func(w http.ResponseWriter, _ *http.Request) {
 		forAMinute(w, "text/plain")
