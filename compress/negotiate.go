@@ -101,26 +101,36 @@ func (c *Compressor) weightOf(token string, weights *[maxCodings]int, plain, sta
 }
 
 // The choosers say which coding a response like the one being sent would have had for
-// another request. They are given to caches, hold no request, and are made once.
+// another request. They are given to caches, hold no request, and are made once. A request that
+// refuses everything would have had none of them: it must not be given what is kept.
+
+// noCoding is what the choosers say of it, and no token.
+const noCoding = "!"
 
 func (c *Compressor) chooseUsual(h http.Header) string {
-	return c.tokenOf(c.choose(h["Accept-Encoding"]).coding)
+	ch := c.choose(h["Accept-Encoding"])
+	return c.tokenOf(ch, ch.coding)
 }
 
 func (c *Compressor) chooseEvent(h http.Header) string {
-	return c.tokenOf(c.choose(h["Accept-Encoding"]).event)
+	ch := c.choose(h["Accept-Encoding"])
+	return c.tokenOf(ch, ch.event)
 }
 
 // choosePlain is for bodies that are not worth it: encoded for those only who refuse identity.
 func (c *Compressor) choosePlain(h http.Header) string {
-	if ch := c.choose(h["Accept-Encoding"]); ch.forced {
-		return c.tokenOf(ch.coding)
+	ch := c.choose(h["Accept-Encoding"])
+	if ch.forced {
+		return c.tokenOf(ch, ch.coding)
 	}
-	return ""
+	return c.tokenOf(ch, identity)
 }
 
-func (c *Compressor) tokenOf(coding int8) string {
-	if coding < 0 {
+func (c *Compressor) tokenOf(ch choice, coding int8) string {
+	switch {
+	case ch.refuse:
+		return noCoding
+	case coding < 0:
 		return ""
 	}
 	return c.codings[coding].token

@@ -354,6 +354,14 @@ func TestO7_AVariantPerCoding(t *testing.T) {
 					t.Errorf("%q: %q, want %q", accept, got, want)
 				}
 			}
+			// Who refuses everything gets 406, and none of what is stored: no answer has this name.
+			for _, refusing := range []string{"*;q=0", "identity;q=0", "gzip;q=0, identity;q=0"} {
+				for _, fine := range []string{"", "identity", "gzip", "br", "zstd"} {
+					if got := v.choose[0](http.Header{"Accept-Encoding": {refusing}}); got == v.choose[0](http.Header{"Accept-Encoding": {fine}}) {
+						t.Errorf("%q shares %q with %q", refusing, got, fine)
+					}
+				}
+			}
 			first := v.choose[0](http.Header{"Accept-Encoding": {"gzip"}})
 			for _, s := range spellings {
 				if got := v.choose[0](http.Header{"Accept-Encoding": {s}}); got != first {

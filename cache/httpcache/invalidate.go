@@ -70,6 +70,7 @@ func (c *Cache) invalidate(r *http.Request, status int, h http.Header) {
 	if status < 200 || status >= 400 {
 		return
 	}
+	r = rw.Whole(r) // what is stored is the whole document, without the parameter that asked for less
 	var b [512]byte
 	host := r.Host
 	if host == "" {

@@ -1,6 +1,8 @@
 package httpcache_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hotpath-go/hotpath/cache/httpcache"
+	"github.com/hotpath-go/hotpath/internal/rw"
 )
 
 func TestI1_UnsafeRequestsPurge(t *testing.T) {
@@ -208,5 +211,33 @@ func TestPurgeHandler(t *testing.T) {
 	h.ServeHTTP(w, httptest.NewRequest("GET", "/purge", nil))
 	if w.Code != 405 || w.Header().Get("Allow") != "POST" {
 		t.Error(w.Code)
+	}
+}
+
+// I1: an update whose answer is masked changed the document that all masks are cut from.
+func TestI1_AMaskedUpdate(t *testing.T) {
+	c, err := httpcache.New(httpcache.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := 0
+	h := c.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			version++
+		}
+		w.Header().Set("Cache-Control", "max-age=600")
+		fmt.Fprint(w, version)
+	}))
+	get := func() string {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest("GET", "/note?id=1", nil))
+		return w.Body.String()
+	}
+	get()
+	put := httptest.NewRequest("PUT", "/note?id=1&fields=version", nil)
+	put = put.WithContext(context.WithValue(put.Context(), rw.ProjectionKey{}, &rw.Projection{Query: "id=1"}))
+	h.ServeHTTP(httptest.NewRecorder(), put)
+	if got := get(); got != "1" {
+		t.Errorf("after a masked update: version %s", got)
 	}
 }

@@ -7,176 +7,50 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/hotpath-go/hotpath/pool"
-	"github.com/hotpath-go/hotpath/throttle"
 )
 
-func working(t *testing.T) middleware {
-	t.Helper()
-	p, err := pool.New(pool.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := p.Close(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	return middleware{name: "pool", wrap: p.Handler, work: p}
-}
-
-// connections are what a handler does with its connection rather than with its answer: it must reach it
-// through any stack.
-func connections(t *testing.T, letters, proto string) {
-	var work *pool.Pool
-	var limit *throttle.Limiter
-	var aborts, later atomic.Int64
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /hijack", func(w http.ResponseWriter, _ *http.Request) {
-		conn, buffered, err := http.NewResponseController(w).Hijack()
+// streams: what was flushed is read, and decoded, while the handler waits.
+func streams(t *testing.T, s *stack) {
+	for _, accept := range []string{"gzip", "br", "zstd", "identity"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		res, err := s.client.Do(newRequest(ctx, t, "GET", s.srv.URL+"/live", nil, "Accept-Encoding: "+accept))
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusNotImplemented)
+			t.Error("an event stream:", err)
 			return
 		}
-		defer conn.Close()
-		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n")
-		line, _ := buffered.ReadString('\n')
-		_, _ = io.WriteString(conn, "echo "+line)
-	})
-	mux.HandleFunc("POST /duplex", func(w http.ResponseWriter, r *http.Request) {
-		rc := http.NewResponseController(w)
-		if r.ProtoMajor == 1 {
-			if err := rc.EnableFullDuplex(); err != nil {
-				t.Errorf("%s: full duplex: %v", letters, err)
+		defer res.Body.Close()
+		err = decoding(res.Header.Get("Content-Encoding"), res.Body, func(body io.Reader) error {
+			first := make([]byte, len("data: first\n\n"))
+			if _, err := io.ReadFull(body, first); err != nil || string(first) != "data: first\n\n" {
+				return fmt.Errorf("%q does not arrive while the handler runs: %w", first, err)
 			}
-		}
-		for _, set := range []func(time.Time) error{rc.SetReadDeadline, rc.SetWriteDeadline} {
-			if err := set(time.Now().Add(time.Minute)); err != nil {
-				t.Errorf("%s: a deadline: %v", letters, err)
+			s.release <- struct{}{}
+			if rest, err := io.ReadAll(body); err != nil || string(rest) != "data: last\n\n" {
+				return fmt.Errorf("at last %q, %w", rest, err)
 			}
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		lines := bufio.NewReader(r.Body)
-		for {
-			line, err := lines.ReadString('\n')
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(w, "echo "+line)
-			if err := rc.Flush(); err != nil {
-				t.Errorf("%s: flush: %v", letters, err)
-			}
-		}
-	})
-	mux.HandleFunc("PUT /length", func(w http.ResponseWriter, r *http.Request) {
-		n, err := io.Copy(io.Discard, r.Body)
-		fmt.Fprint(w, n, err)
-	})
-	mux.HandleFunc("GET /cut", func(w http.ResponseWriter, _ *http.Request) {
-		aborts.Add(1)
-		w.Header().Set("Cache-Control", "max-age=600")
-		w.Header().Set("Content-Type", "text/plain")
-		_, _ = w.Write(text(100_000))
-		panic(http.ErrAbortHandler)
-	})
-	mux.HandleFunc("GET /work", func(w http.ResponseWriter, r *http.Request) {
-		if err := work.After(r.Context(), func(context.Context) error { later.Add(1); return nil }); err != nil {
-			t.Error(err)
-		}
-		w.WriteHeader(http.StatusAccepted)
-	})
-	mux.HandleFunc("GET /own/{n}", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
-	})
-
-	h := http.Handler(mux)
-	for i := len(letters) - 1; i >= 0; i-- {
-		m := layerOf(t, letters[i])
-		if letters[i] == 't' { // one that does not fill while we count
-			l, err := throttle.New(throttle.Config{Rate: throttle.Per(1, time.Hour), Burst: 1_000})
-			if err != nil {
-				t.Fatal(err)
-			}
-			m.wrap, limit = l.Handler, l
-		}
-		if m.work != nil {
-			work = m.work
-		}
-		h = m.wrap(h)
-	}
-	srv := httptest.NewUnstartedServer(h)
-	if srv.EnableHTTP2 = proto == "HTTP/2"; srv.EnableHTTP2 {
-		srv.StartTLS()
-	} else {
-		srv.Start()
-	}
-	defer srv.Close()
-	client := srv.Client()
-	client.Transport.(*http.Transport).DisableCompression = true
-
-	hijack(t, client, srv, proto)
-	duplex(t, client, srv.URL+"/duplex")
-	body := strings.NewReader(strings.Repeat("x", 100_000))
-	if r, _ := http.NewRequestWithContext(t.Context(), "PUT", srv.URL+"/length", body); true {
-		r.Header.Set("Accept-Encoding", "identity")
-		if res, err := client.Do(r); err != nil {
-			t.Error("a request body:", err)
-		} else if b, err := io.ReadAll(res.Body); string(b) != "100000 <nil>" {
-			t.Errorf("a request body: %s, %v", b, err)
-		}
-	}
-	for range 2 {
-		ran := aborts.Load() // a client may ask again by itself where nothing has come
-		if a := ask(t, client, "GET", srv.URL+"/cut"); a.err == nil || aborts.Load() == ran {
-			t.Errorf("an abort: status %d, %v, the handler ran %d times before and %d after", a.status, a.err, ran, aborts.Load())
-		}
-	}
-	if work != nil {
-		if a := ask(t, client, "GET", srv.URL+"/work"); a.status != http.StatusAccepted {
-			t.Errorf("work after the response: %d %v", a.status, a.err)
-		}
-		for end := time.Now().Add(20 * time.Second); later.Load() == 0 && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
-		if later.Load() != 1 || work.Stats().Unwrapped != 0 {
-			t.Errorf("work after the response ran %d times, %d outside", later.Load(), work.Stats().Unwrapped)
-		}
-	}
-	if limit != nil && strings.Contains(letters, "b") {
-		key := throttle.KeyAddr(netip.MustParseAddr("127.0.0.1"), 32)
-		before := limit.Peek(t.Context(), key, 1).Remaining
-		r, _ := http.NewRequestWithContext(t.Context(), "POST", srv.URL+"/$batch", strings.NewReader(envelopeOf("/own/1", "/own/2", "/own/3", "/own/4")))
-		r.Header.Set("Content-Type", "application/json")
-		res, err := client.Do(r)
+			return nil
+		})
 		if err != nil {
-			t.Fatal("a batch:", err)
-		}
-		_, _ = io.Copy(io.Discard, res.Body)
-		_ = res.Body.Close()
-		if paid := before - limit.Peek(t.Context(), key, 1).Remaining; paid != 4 {
-			t.Errorf("four parts cost %d tokens", paid)
+			t.Errorf("by %s: %v", accept, err)
+			return
 		}
 	}
 }
 
-// hijack takes the connection over, where the protocol has one for each request.
-func hijack(t *testing.T, client *http.Client, srv *httptest.Server, proto string) {
-	t.Helper()
-	if proto == "HTTP/2" {
-		if a := ask(t, client, "GET", srv.URL+"/hijack", "Accept-Encoding: identity"); a.status != http.StatusNotImplemented || a.err != nil {
-			t.Errorf("a hijack over HTTP/2: %d %v", a.status, a.err)
+// hijack takes the connection over, where the protocol has one for each request; elsewhere the error arrives.
+func hijack(t *testing.T, s *stack) {
+	if s.proto == "HTTP/2" {
+		if a := s.ask(t, "GET", "/hijack"); a.status != http.StatusNotImplemented || a.err != nil {
+			t.Errorf("a hijack over HTTP/2: %s", a)
 		}
 		return
 	}
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	conn, err := net.Dial("tcp", s.srv.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,15 +70,12 @@ func hijack(t *testing.T, client *http.Client, srv *httptest.Server, proto strin
 }
 
 // duplex reads each line of the answer before it sends the next one.
-func duplex(t *testing.T, client *http.Client, url string) {
-	t.Helper()
+func duplex(t *testing.T, s *stack) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	body, out := io.Pipe()
-	r, _ := http.NewRequestWithContext(ctx, "POST", url, body)
-	r.Header.Set("Accept-Encoding", "identity")
 	go func() { fmt.Fprintln(out, "0") }()
-	res, err := client.Do(r)
+	res, err := s.client.Do(newRequest(ctx, t, "POST", s.srv.URL+"/duplex", body, "Accept-Encoding: gzip"))
 	if err != nil {
 		t.Error("full duplex:", err)
 		return
@@ -223,4 +94,67 @@ func duplex(t *testing.T, client *http.Client, url string) {
 	}
 	_ = out.Close()
 	_, _ = io.Copy(io.Discard, in) // to its end, or the handler sees a client that left
+}
+
+// echoLines is the handler of duplex.
+func echoLines(t *testing.T, w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	if r.ProtoMajor == 1 {
+		if err := rc.EnableFullDuplex(); err != nil {
+			t.Error("full duplex:", err)
+		}
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	for in := bufio.NewReader(r.Body); ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(w, "echo "+line)
+		if err := rc.Flush(); err != nil {
+			t.Error("flush:", err)
+		}
+	}
+}
+
+// deadlines: one that has passed ends the reading of a body that never comes.
+func deadlines(t *testing.T, s *stack) {
+	body, out := io.Pipe()
+	defer out.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if a := s.send(ctx, t, "POST", "/deadline", body); a.body != "true" {
+		t.Errorf("a read deadline: %s", a)
+	}
+}
+
+// counting is a body of n bytes that knows how many of them were asked for.
+type counting struct {
+	io.Reader
+	read atomic.Int64
+}
+
+func upload(n int) *counting { return &counting{Reader: io.LimitReader(endless{}, int64(n))} }
+
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return copy(p, strings.Repeat("x", len(p))), nil }
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.read.Add(int64(n))
+	return n, err
+}
+
+// uploads: the handler reads all of a body; one that it does not want is never sent by a client that asked first.
+func uploads(t *testing.T, s *stack) {
+	for _, expect := range []string{"X-None: 1", "Expect: 100-continue"} {
+		if a := s.send(t.Context(), t, "POST", "/length", upload(100_000), expect); a.body != "100000 <nil>" {
+			t.Errorf("a request body, %s: %s", expect, a)
+		}
+	}
+	unread := upload(100_000)
+	if a := s.send(t.Context(), t, "POST", "/unread", unread, "Expect: 100-continue"); a.status != http.StatusRequestEntityTooLarge || unread.read.Load() != 0 {
+		t.Errorf("a body that nobody wants: %s, %d bytes of it were sent", a, unread.read.Load())
+	}
 }

@@ -15,9 +15,7 @@ import (
 
 	"github.com/hotpath-go/hotpath/batch"
 	"github.com/hotpath-go/hotpath/cache"
-	"github.com/hotpath-go/hotpath/cache/httpcache"
 	"github.com/hotpath-go/hotpath/pool/bulkhead"
-	"github.com/hotpath-go/hotpath/throttle"
 )
 
 func endpoint(t *testing.T, cfg batch.Config) *batch.Endpoint {
@@ -29,29 +27,11 @@ func endpoint(t *testing.T, cfg batch.Config) *batch.Endpoint {
 	return e
 }
 
-func envelopeOf(urls ...string) string {
-	parts := make([]string, len(urls))
-	for i, u := range urls {
-		parts[i] = fmt.Sprintf(`{"id":"%d","method":"GET","url":%q}`, i, u)
-	}
-	return `{"requests":[` + strings.Join(parts, ",") + `]}`
-}
-
-type part struct {
-	Status  int
-	Headers map[string]string
-	Body    json.RawMessage
-}
-
-// send posts an envelope to h and returns its answers. fields are "Name: value".
-func send(t *testing.T, h http.Handler, envelope string, fields ...string) []part {
+// send posts an envelope to h and returns its answers.
+func send(t *testing.T, h http.Handler, envelope string) []part {
 	t.Helper()
 	r := httptest.NewRequest("POST", "/$batch", strings.NewReader(envelope))
 	r.Header.Set("Content-Type", "application/json")
-	for _, f := range fields {
-		name, value, _ := strings.Cut(f, ": ")
-		r.Header.Set(name, value)
-	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
 	var out struct{ Responses []part }
@@ -61,70 +41,24 @@ func send(t *testing.T, h http.Handler, envelope string, fields ...string) []par
 	return out.Responses
 }
 
-func partStatuses(parts []part) (all []int) {
-	for _, p := range parts {
-		all = append(all, p.Status)
-	}
-	return all
-}
-
-// A batch of n parts costs n tokens, whichever side of the throttle it stands on.
+// Parts that are over the limit are refused, each by itself, whichever side of the throttle the batch stands on.
 func TestBatch_AndThrottle(t *testing.T) {
-	for _, outside := range []bool{true, false} {
-		l, err := throttle.New(throttle.Config{Rate: throttle.Per(5, time.Hour), Burst: 5})
-		if err != nil {
-			t.Fatal(err)
+	for _, letters := range []string{"tb", "bt", "tcbp", "mbct"} {
+		o := newOrigin(t)
+		h, _ := build(t, letters, tight, o)
+		got := send(t, h, envelopeOf("/own/1", "/own/1", "/own/1", "/own/1", "/own/1", "/own/1"))
+		served := 0
+		for _, p := range got {
+			switch {
+			case p.Status == http.StatusNoContent:
+				served++
+			case p.Status != http.StatusTooManyRequests || p.Headers["Retry-After"] == "":
+				t.Errorf("%s: %d %v", letters, p.Status, p.Headers)
+			}
 		}
-		var ran atomic.Int64
-		h := http.Handler(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran.Add(1) }))
-		e := endpoint(t, batch.Config{Concurrency: 1})
-		if outside {
-			h = l.Handler(e.Handler(h))
-		} else {
-			h = e.Handler(l.Handler(h))
+		if served != 4 || o.ranFor("/own/1") != 4 {
+			t.Errorf("%s: of a burst of 4 %d were served, the handler ran %d times", letters, served, o.ranFor("/own/1"))
 		}
-		if got := partStatuses(send(t, h, envelopeOf("/a", "/b", "/c"))); !slices.Equal(got, []int{200, 200, 200}) {
-			t.Errorf("throttle outside: %t: %v", outside, got)
-		}
-		got := send(t, h, envelopeOf("/a", "/b", "/c", "/d"))
-		if !slices.Equal(partStatuses(got), []int{200, 200, 429, 429}) || got[2].Headers["Retry-After"] != "720" || ran.Load() != 5 {
-			t.Errorf("throttle outside: %t: %v, %d ran", outside, got, ran.Load())
-		}
-	}
-}
-
-// A tag that compress has suffixed on the way out revalidates in a part, too; the envelope is
-// encoded, its parts are not.
-func TestBatch_InsideCompress(t *testing.T) {
-	h := ours(t).wrap(endpoint(t, batch.Config{}).Handler(service()))
-	r := httptest.NewRequest("GET", "/doc", nil)
-	r.Header.Set("Accept-Encoding", "gzip")
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	tag := w.Header().Get("Etag")
-	if tag == `"v1"` || tag == "" {
-		t.Fatalf("the tag is %s: nothing to restore", tag)
-	}
-	envelope := fmt.Sprintf(`{"requests":[{"id":"1","method":"GET","url":"/doc","headers":{"If-None-Match":%q}},
-		{"id":"2","method":"PUT","url":"/doc","headers":{"If-Match":%[1]q}},{"id":"3","method":"GET","url":"/doc"}]}`, tag)
-	srv := httptest.NewServer(h)
-	defer srv.Close()
-	q, _ := http.NewRequest("POST", srv.URL+"/$batch", strings.NewReader(envelope))
-	q.Header.Set("Content-Type", "application/json")
-	res, err := srv.Client().Do(q) // it asks for gzip, and decodes
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var out struct{ Responses []part }
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil || !res.Uncompressed {
-		t.Fatalf("%v, encoded: %t", err, res.Uncompressed)
-	}
-	if got := partStatuses(out.Responses); !slices.Equal(got, []int{304, 200, 200}) {
-		t.Errorf("%v", got)
-	}
-	if len(out.Responses[2].Body) < 20_000 || out.Responses[2].Headers["Content-Encoding"] != "" {
-		t.Errorf("%v", out.Responses[2].Headers)
 	}
 }
 
@@ -147,10 +81,7 @@ func versions(calls *atomic.Int64) http.Handler {
 func TestBatch_AndHTTPCache(t *testing.T) {
 	const patchThenGet = `{"requests":[{"id":"1","method":"PATCH","url":"/doc"},{"id":"2","method":"GET","url":"/doc","dependsOn":["1"]}]}`
 	for _, outside := range []bool{true, false} {
-		c, err := httpcache.New(httpcache.Config{})
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := caching(t)
 		var calls atomic.Int64
 		e := endpoint(t, batch.Config{})
 		var h http.Handler
@@ -217,11 +148,7 @@ func TestBatch_PartsThatWaitOnOneKey(t *testing.T) {
 				fmt.Fprint(w, v)
 			}))
 			if kind == "httpcache" {
-				c, err := httpcache.New(httpcache.Config{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				h = c.Handler(h)
+				h = caching(t).Handler(h)
 			}
 			start := time.Now()
 			for _, p := range send(t, endpoint(t, batch.Config{}).Handler(h), envelopeOf(slices.Repeat([]string{"/doc"}, 20)...)) {
@@ -241,10 +168,7 @@ func TestBatch_PartsThatWaitOnOneKey(t *testing.T) {
 func TestBatch_AndBulkhead(t *testing.T) {
 	for _, where := range []string{"inside", "outside", "both"} {
 		synctest.Test(t, func(t *testing.T) {
-			b, err := bulkhead.New(bulkhead.Config{Limit: 1, Fixed: true, Queue: 100, Patience: time.Minute})
-			if err != nil {
-				t.Fatal(err)
-			}
+			b := bounding(t, bulkhead.Config{Limit: 1, Fixed: true, Queue: 100, Patience: time.Minute})
 			l, err := batch.NewLoader(batch.LoaderConfig[string, string]{Fetch: func(_ context.Context, keys []string) (map[string]string, error) {
 				time.Sleep(time.Millisecond)
 				m := map[string]string{}
@@ -281,41 +205,5 @@ func TestBatch_AndBulkhead(t *testing.T) {
 				t.Errorf("%s: %v, want %v", where, took, want)
 			}
 		})
-	}
-}
-
-// Any order of the layers: the same documents, statuses and updates as alone.
-func TestBatch_AnyOrder(t *testing.T) {
-	const envelope = `{"requests":[{"id":"1","method":"GET","url":"/doc"},{"id":"2","method":"HEAD","url":"/doc"},{"id":"3","method":"GET","url":"/none"},
-		{"id":"4","method":"PUT","url":"/doc","headers":{"If-Match":"\"v1\""}},{"id":"5","method":"GET","url":"/abort"},{"id":"6","method":"GET","url":"/events"},{"id":"7","method":"GET","url":"/late"}]}`
-	layers := map[byte]func() middleware{
-		'b': func() middleware { return middleware{name: "batch", wrap: endpoint(t, batch.Config{}).Handler} },
-		'c': func() middleware { return ours(t) },
-		't': func() middleware { return limiter(t) },
-		'h': func() middleware { m, _ := caching(t); return m },
-		'l': func() middleware { return foreign[0] },
-		'o': func() middleware { return foreign[1] },
-	}
-	for _, order := range []string{
-		"b", "bcth", "bcht", "btch", "btct", "bhct", "bhtc", "cbth", "cbht", "tbch", "tbhc", "hbct", "hbtc", "ctbh", "chbt", "tcbh", "thbc", "hcbt", "htbc",
-		"cthb", "chtb", "tchb", "thcb", "hctb", "htcb", "tlcobhl", "lbl", "bb",
-	} {
-		h := service()
-		for i := len(order) - 1; i >= 0; i-- {
-			h = layers[order[i]]().wrap(h)
-		}
-		for _, fields := range [][]string{nil, {"Accept-Encoding: br"}} {
-			got := send(t, h, envelope, fields...)
-			if want := []int{200, 200, 404, 200, 502, 200, 200}; !slices.Equal(partStatuses(got), want) {
-				t.Errorf("%s: %v, want %v", order, partStatuses(got), want)
-			}
-			var doc string
-			if err := json.Unmarshal(got[0].Body, &doc); err != nil || doc != string(text(20_000)) {
-				t.Errorf("%s: a document of %d bytes: %v", order, len(doc), err)
-			}
-			if got[1].Body != nil || got[6].Headers["X-Own"] != "early" || strings.Count(string(got[5].Body), "data:") != 5 {
-				t.Errorf("%s: %v", order, got[1:])
-			}
-		}
 	}
 }
