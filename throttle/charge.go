@@ -46,19 +46,17 @@ func (c *charge) setCost(n int64) {
 	c.cost = n
 }
 
-// judge says whether the charge may be made at now, or due within patience, both in units.
-// It writes nothing.
-func (c *charge) judge(now, patience uint64) bool {
-	c.now = now
-	return c.look(patience)
-}
+// find looks for the record. The clock is read after that: to an older reading a record that was written
+// in between would owe more than it does, and the last token of a bucket would not be there.
+func (c *charge) find() { c.at, c.seen = c.p.table.find(c.fp) }
 
-// look judges by what the record says at this moment. Taking nothing is always allowed.
-func (c *charge) look(patience uint64) bool {
+// judge says, by what find has found, whether the charge may be made at now, or is due within
+// patience, both in units. It writes nothing. Taking nothing is always allowed.
+func (c *charge) judge(now, patience uint64) bool {
 	law := &c.p.law
-	c.ahead, c.wait = 0, 0
-	if c.at, c.seen = c.p.table.find(c.fp); c.at != nil {
-		c.ahead = law.ahead(c.seen, c.now)
+	c.now, c.ahead, c.wait = now, 0, 0
+	if c.at != nil {
+		c.ahead = law.ahead(c.seen, now)
 	}
 	if c.ruling >= never {
 		return false
@@ -95,7 +93,8 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 				return true
 			}
 		}
-		if !c.look(patience) {
+		c.find()
+		if !c.judge(clock.units(&c.p.law), patience) {
 			return false
 		}
 	}

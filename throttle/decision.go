@@ -36,15 +36,18 @@ type Decision struct {
 // decide takes what cs asks for: of the enforced charges, which stand first, all or nothing.
 // Refusals end in the first pass, which writes nothing and so takes no cache line from anybody.
 func (l *core) decide(cs []charge, enforced int) ruling {
-	if rule := judge(cs[:enforced], l.clock.now(), 0); rule != passes {
+	if rule := judge(cs[:enforced], &l.clock, 0); rule != passes {
 		return rule
 	}
 	return l.commit(cs, enforced, 0)
 }
 
 // judge judges all of cs by one reading of the clock: what passes, or is due within patience.
-func judge(cs []charge, ns int64, patience time.Duration) ruling {
-	rule := passes
+func judge(cs []charge, clock *clock, patience time.Duration) ruling {
+	for i := range cs {
+		cs[i].find()
+	}
+	ns, rule := clock.now(), passes
 	for i := range cs {
 		c := &cs[i]
 		if !c.judge(uint64(ns)*c.p.law.unit, c.p.law.span(patience)) {
@@ -66,7 +69,7 @@ func (l *core) commit(cs []charge, enforced int, patience time.Duration) ruling 
 	}
 	for i := enforced; i < len(cs); i++ { // shadows take if there is room, and veto nothing
 		c := &cs[i]
-		if !c.judge(l.clock.units(&c.p.law), 0) || !c.take(&l.clock, 0) {
+		if c.find(); !c.judge(l.clock.units(&c.p.law), 0) || !c.take(&l.clock, 0) {
 			c.p.counts.Here().shadowDenied.Add(1)
 			c.cost, c.debt = 0, 0
 		}

@@ -178,7 +178,7 @@ func modelRun(t *testing.T, rate Rate, burst int64, rnd *rand.Rand) {
 				}
 				cs := []charge{{p: p, fp: fp}}
 				cs[0].setCost(n)
-				rule := judge(cs, now, patience)
+				rule := judge(cs, &clock{fake: func() int64 { return now }}, patience)
 				if (rule == passes) != (due <= int64(patience)) {
 					t.Fatalf("step %d: a wait of %d within %d: %d, due in %d", step, n, patience, rule, due)
 				}

@@ -10,7 +10,7 @@ import (
 // peek is admit, and changes nothing.
 func (l *core) peek(ctx context.Context, s *state, cs []charge, enforced int) ruling {
 	if s.cfg.Remote == nil {
-		return judge(cs[:enforced], l.clock.now(), 0)
+		return judge(cs[:enforced], &l.clock, 0)
 	}
 	now := l.clock.now()
 	var ops []Op
@@ -42,7 +42,7 @@ func (l *core) peek(ctx context.Context, s *state, cs []charge, enforced int) ru
 		case s.cfg.OnDown == "closed" || useTwins(cs[:enforced], enforced):
 			return down
 		}
-		return judge(cs[:enforced], l.clock.now(), 0)
+		return judge(cs[:enforced], &l.clock, 0)
 	}
 	for i, k := 0, 0; i < enforced; i++ {
 		c := &cs[i]

@@ -121,7 +121,7 @@ func TestM1_Recycling(t *testing.T) {
 			for i := g << 40; !stop.Load(); i++ { // each is idle again after 1 ms
 				c := charge{p: p, fp: spread(1000 + i)}
 				c.setCost(1)
-				if judge([]charge{c}, l.clock.now(), 0) == passes {
+				if judge([]charge{c}, &l.clock, 0) == passes {
 					l.commit([]charge{c}, 1, 0)
 					recycled.Add(1)
 				}
@@ -303,7 +303,7 @@ func TestB5_Rollback(t *testing.T) {
 	var calls [2][]charge
 	for i := range calls {
 		calls[i] = make([]charge, 2)
-		if l.assemble(pl, calls[i], &key, 1) != passes || judge(calls[i], l.clock.now(), 0) != passes {
+		if l.assemble(pl, calls[i], &key, 1) != passes || judge(calls[i], &l.clock, 0) != passes {
 			t.Fatal("a full bucket is found empty")
 		}
 	}

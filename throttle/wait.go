@@ -80,8 +80,7 @@ func (l *core) reserve(ctx context.Context, s *state, cs []charge, enforced int,
 	}
 	queued := false
 	for {
-		ns := l.clock.now()
-		if rule := judge(cs[:enforced], ns, patience); rule != passes {
+		if rule := judge(cs[:enforced], &l.clock, patience); rule != passes {
 			l.leave(queued)
 			return rule, nil
 		}
@@ -89,7 +88,7 @@ func (l *core) reserve(ctx context.Context, s *state, cs []charge, enforced int,
 		if queued || longest(cs[:enforced]) > 0 {
 			if !queued {
 				if queued = l.queue(s); !queued {
-					if rule := judge(cs[:enforced], ns, 0); rule != passes {
+					if rule := judge(cs[:enforced], &l.clock, 0); rule != passes {
 						return rule, errCrowd
 					}
 					continue // it has become free meanwhile
@@ -106,7 +105,7 @@ func (l *core) reserve(ctx context.Context, s *state, cs []charge, enforced int,
 		}
 		defer l.leave(true)
 		start := l.clock.now()
-		err := sleep(ctx, longest(cs[:enforced])-time.Duration(start-ns))
+		err := sleep(ctx, left(cs[:enforced], start))
 		l.waits.Observe(time.Duration(l.clock.now() - start))
 		if err != nil {
 			giveBack(cs, &l.clock)
@@ -135,6 +134,17 @@ func (l *core) leave(queued bool) {
 func longest(cs []charge) (d time.Duration) {
 	for i := range cs {
 		d = max(d, cs[i].p.law.duration(cs[i].wait))
+	}
+	return d
+}
+
+// left is how much of longest there is left at ns: each charge waits from its own reading of the clock.
+func left(cs []charge, ns int64) (d time.Duration) {
+	for i := range cs {
+		c, law := &cs[i], &cs[i].p.law
+		if passed := uint64(ns)*law.unit - c.now; passed < c.wait {
+			d = max(d, law.duration(c.wait-passed))
+		}
 	}
 	return d
 }

@@ -69,11 +69,7 @@ func layerOf(t *testing.T, letter byte, size sizes, variant int) layer {
 	switch letter {
 	case 'b':
 		var e *batch.Endpoint
-		cfg := batch.Config{}
-		if size == tight { // one part after the other, so that it is told which of them are refused
-			cfg.Concurrency = 1
-		}
-		e, err = batch.New(cfg)
+		e, err = batch.New(batch.Config{})
 		l.wrap, l.busy = e.Handler, func() string { return counted("parts", e.Stats().Running) }
 	case 'c':
 		l.compress, err = compress.New(compress.Config{MinSize: []int64{-1, 0}[variant%2]})
