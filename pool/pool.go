@@ -26,10 +26,12 @@ var (
 // A Pool runs tasks on at most Config.Workers goroutines. Make one with [New]; it is safe for
 // concurrent use.
 type Pool struct {
-	cfg    Config
-	base   context.Context // ends at the cut
-	cancel context.CancelCauseFunc
-	cutted atomic.Bool
+	cfg     Config
+	base    context.Context // ends at the cut
+	cancel  context.CancelCauseFunc
+	cutted  atomic.Bool
+	pressed atomic.Bool // see pressure; written with the lock held
+	_       [64]byte    // what is above is only read, or hardly ever written
 
 	mu   sync.Mutex // never held while a task runs
 	cond sync.Cond  // parked workers
@@ -90,7 +92,7 @@ func (p *Pool) Go(ctx context.Context, f func(ctx context.Context) error) error 
 	if err := check(ctx, f == nil); err != nil {
 		return err
 	}
-	return p.add(ctx, entry{f, ctx}, true)
+	return p.add(ctx, entry{f, ctx}, waits)
 }
 
 // TryGo is Go that never waits: without room it returns ErrFull at once.
@@ -98,7 +100,7 @@ func (p *Pool) TryGo(ctx context.Context, f func(ctx context.Context) error) err
 	if err := check(ctx, f == nil); err != nil {
 		return err
 	}
-	return p.add(ctx, entry{f, ctx}, false)
+	return p.add(ctx, entry{f, ctx}, tries)
 }
 
 // check refuses what no task can be made of.
@@ -121,8 +123,17 @@ type submitter struct {
 	settled    bool // accepted, or refused with err
 }
 
+// asking says how a task is handed over.
+type asking int
+
+const (
+	waits  asking = iota // for room
+	tries                // takes a refusal for an answer
+	offers               // help that is welcome where there is room: a refusal is not counted
+)
+
 // add accepts e or says why not. ctx tells who asks, and bounds the wait.
-func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
+func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 	p.mu.Lock()
 	if !p.closing && p.room() {
 		p.push(e)
@@ -134,7 +145,9 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 	w, inside, ended := workerOf(ctx, p), scopeOf(ctx, p), ctx.Err() != nil
 	p.mu.Lock()
 	if p.closing && !p.mayStill(w, inside) {
-		p.refusedClosed++
+		if how != offers {
+			p.refusedClosed++
+		}
 		p.mu.Unlock()
 		return ErrClosed
 	}
@@ -143,10 +156,12 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 		p.wakeAndUnlock()
 		return nil
 	}
-	if !wait || ended || w != nil {
-		p.refusedFull++
+	if how != waits || ended || w != nil {
+		if how != offers {
+			p.refusedFull++
+		}
 		p.mu.Unlock()
-		if wait && ended {
+		if how == waits && ended {
 			return errors.Join(ErrFull, context.Cause(ctx))
 		}
 		return ErrFull
@@ -261,6 +276,9 @@ func (p *Pool) settle(s *submitter, err error) {
 // unlock gives up the lock, and only then wakes those who wait no more: to wake one takes as long
 // as the lock is held for many tasks.
 func (p *Pool) unlock() {
+	if pressed := p.closing || p.crowded(); pressed != p.pressed.Load() {
+		p.pressed.Store(pressed)
+	}
 	first := p.admitted
 	p.admitted = nil
 	p.mu.Unlock()
