@@ -87,6 +87,7 @@ type mapping[T, R any] struct {
 	claims  atomic.Int64 // elements that have been taken
 	active  atomic.Int64 // who takes them
 	skipped atomic.Bool  // an element was not called
+	short   atomic.Bool  // there was no room for a runner that was wanted
 	once    sync.Once
 
 	mu       sync.Mutex
@@ -104,6 +105,7 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		return false, nil
 	}
 	m.wanted--
+	m.short.Store(false)
 	m.mu.Unlock()
 	r := newRunner(m.ctx, m.p, m)
 	err = m.p.add(ctx, entry{c: r}, how)
@@ -112,6 +114,7 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		m.runners = append(m.runners, r)
 	} else {
 		m.wanted++
+		m.short.Store(true)
 	}
 	m.mu.Unlock()
 	return err == nil, err
@@ -166,6 +169,9 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 		if own {
 			if letGo, _ := m.p.pressure(nil, nil); letGo {
 				break
+			}
+			if m.short.Load() {
+				_, _ = m.call(ctx, offers)
 			}
 		}
 	}

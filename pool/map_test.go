@@ -122,6 +122,90 @@ func TestP5_TheRunnersOfAMap(t *testing.T) {
 	})
 }
 
+// In a task a Map calls one runner less, for that works itself.
+func TestP5_TheRunnersOfAMapInATask(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 4})
+		release := holdAll(t, p, 3)
+		_ = p.Go(t.Context(), func(ctx context.Context) error {
+			_, err := pool.Map(ctx, p, make([]int, 40), second)
+			return err
+		})
+		time.Sleep(500 * time.Millisecond)
+		if n := p.Stats().Waiting; n != 3 {
+			t.Errorf("%d runners wait, want 3", n)
+		}
+		release()
+		closed(t, p)
+	})
+}
+
+// Runners that wait leave the queue when the context ends, while a call goes on that ignores it.
+func TestP5_TheRunnersOfAMapThatRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 4})
+		release := holdAll(t, p, 3)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _, _ = pool.Map(ctx, p, make([]int, 40), second) }()
+		time.Sleep(500 * time.Millisecond)
+		before := p.Stats().Waiting
+		cancel()
+		synctest.Wait()
+		if s := p.Stats(); before == 0 || s.Waiting != 0 || s.Running != 4 {
+			t.Errorf("%d waited, %d do, %d run", before, s.Waiting, s.Running)
+		}
+		release()
+		closed(t, p)
+	})
+}
+
+// A Map that found no room for more runners gets them when there is some, also from a Pool that is
+// being closed: it was accepted.
+func TestP10_AMapThatFoundNoRoom(t *testing.T) {
+	for _, closing := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, pool.Config{Workers: 3, Queue: -1})
+			release := holdAll(t, p, 2)
+			began, mapped := time.Now(), make(chan error, 1)
+			go func() {
+				_, err := pool.Map(t.Context(), p, make([]int, 13), second)
+				mapped <- err
+			}()
+			time.Sleep(500 * time.Millisecond)
+			if closing {
+				go closed(t, p)
+			}
+			time.Sleep(3 * time.Second)
+			release()
+			if err, took := <-mapped, time.Since(began); err != nil || took != 7*time.Second {
+				t.Errorf("closing %t: %v after %v", closing, err, took) // 4 alone, then 3 a second, but that the first calls the others
+			}
+			if n := p.Stats().Refused["full"]; n != 0 {
+				t.Errorf("%d refused", n)
+			}
+			closed(t, p)
+		})
+	}
+}
+
+// The error of a Map is that of the least index among those known.
+func TestP10_TheErrorOfAMap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 3})
+		errFirst := errors.New("first")
+		for _, in := range [][]int{{5, 2, 1}, {2, 5, 1}} {
+			out, err := pool.Map(t.Context(), p, in, func(_ context.Context, v int) (int, error) {
+				time.Sleep(time.Duration(v) * time.Second)
+				return v, map[int]error{in[0]: errFirst, in[1]: errDown}[v]
+			})
+			if err != errFirst || out[2] != 1 {
+				t.Errorf("%v: %v, %v", in, out, err)
+			}
+		}
+		closed(t, p)
+	})
+}
+
 // Help that a stream would like to have, and that has no room, is no refused task.
 func TestP10_AStreamIsRefusedNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -129,7 +129,7 @@ type asking int
 const (
 	waits  asking = iota // for room
 	tries                // takes a refusal for an answer
-	offers               // help that is welcome where there is room: a refusal is not counted
+	offers               // help, welcome where there is room: none is no refusal
 )
 
 // add accepts e or says why not. ctx tells who asks, and bounds the wait.
@@ -145,9 +145,7 @@ func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 	w, inside, ended := workerOf(ctx, p), scopeOf(ctx, p), ctx.Err() != nil
 	p.mu.Lock()
 	if p.closing && !p.mayStill(w, inside) {
-		if how != offers {
-			p.refusedClosed++
-		}
+		p.refusedClosed++
 		p.mu.Unlock()
 		return ErrClosed
 	}
