@@ -12,7 +12,8 @@ import (
 // index among those known, cancels the rest and is returned, with the results made until then,
 // when every call that was started has ended. After each element a runner goes to the end of
 // the queue if others wait: a Map of a million holds nobody up. In a task of p it uses that
-// task's slot too, so one worker is enough.
+// task's slot too, so one worker is enough. In Stats, and in what Close names, a Map is the workers
+// that it has, as a [Stream].
 func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Context, v T) (R, error)) ([]R, error) {
 	if err := check(ctx, f == nil); err != nil {
 		return nil, err
@@ -170,9 +171,9 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 			if letGo, _ := m.p.pressure(nil, nil); letGo {
 				break
 			}
-			if m.short.Load() {
-				_, _ = m.call(ctx, offers)
-			}
+		}
+		if m.short.Load() {
+			_, _ = m.call(ctx, offers)
 		}
 	}
 	returned = true

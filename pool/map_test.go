@@ -162,23 +162,29 @@ func TestP5_TheRunnersOfAMapThatRuns(t *testing.T) {
 // A Map that found no room for more runners gets them when there is some, also from a Pool that is
 // being closed: it was accepted.
 func TestP10_AMapThatFoundNoRoom(t *testing.T) {
-	for _, closing := range []bool{false, true} {
+	for _, tc := range []struct{ closing, inside bool }{{false, false}, {true, false}, {false, true}, {true, true}} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, pool.Config{Workers: 3, Queue: -1})
 			release := holdAll(t, p, 2)
 			began, mapped := time.Now(), make(chan error, 1)
-			go func() {
-				_, err := pool.Map(t.Context(), p, make([]int, 13), second)
+			mapping := func(ctx context.Context) error {
+				_, err := pool.Map(ctx, p, make([]int, 13), second)
 				mapped <- err
-			}()
+				return nil
+			}
+			if tc.inside {
+				_ = p.Go(t.Context(), mapping)
+			} else {
+				go func() { _ = mapping(t.Context()) }()
+			}
 			time.Sleep(500 * time.Millisecond)
-			if closing {
+			if tc.closing {
 				go closed(t, p)
 			}
 			time.Sleep(3 * time.Second)
 			release()
 			if err, took := <-mapped, time.Since(began); err != nil || took != 7*time.Second {
-				t.Errorf("closing %t: %v after %v", closing, err, took) // 4 alone, then 3 a second, but that the first calls the others
+				t.Errorf("%+v: %v after %v", tc, err, took) // 4 alone, then 3 a second
 			}
 			if n := p.Stats().Refused["full"]; n != 0 {
 				t.Errorf("%d refused", n)
