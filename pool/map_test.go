@@ -38,7 +38,11 @@ func TestP10_AMapHoldsNobodyUp(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, pool.Config{Workers: tc.workers})
 			release := holdAll(t, p, tc.holding)
-			go func() { _, _ = pool.Map(t.Context(), p, make([]int, 100), second) }()
+			mapped := make(chan error, 1)
+			go func() {
+				_, err := pool.Map(t.Context(), p, make([]int, 100), second)
+				mapped <- err
+			}()
 			time.Sleep(10*time.Second + time.Millisecond)
 			came := time.Now()
 			var took time.Duration
@@ -49,6 +53,9 @@ func TestP10_AMapHoldsNobodyUp(t *testing.T) {
 				t.Errorf("%d workers, %d of them taken: it waited for %v", tc.workers, tc.holding, took)
 			}
 			release()
+			if err := <-mapped; err != nil {
+				t.Error(err)
+			}
 			closed(t, p)
 		})
 	}
