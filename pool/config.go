@@ -19,8 +19,9 @@ type Config struct {
 	// 0: 10,000; negative: none waits, a task is accepted only if a worker is free.
 	Queue int
 
-	// TaskTimeout is how long after its start a task's context ends. A task that ignores it keeps
-	// its worker; it counts in Stats.Overdue and is logged once, by name. 0: never.
+	// TaskTimeout is how long after its start a task's context ends, or that of one call of Map and
+	// Stream. A task that ignores it keeps its worker; it counts in Stats.Overdue and is logged once,
+	// by name. 0: never.
 	TaskTimeout time.Duration
 
 	// IdleTimeout is for how long workers that were not needed are kept. 0: 10 s.

@@ -33,10 +33,6 @@ const (
 // so do not hold a lock that f needs. It never returns nil: what went wrong says Wait, ErrFull
 // and ErrClosed among it.
 func Submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T, error)) *Future[T] {
-	return submit(ctx, p, f, true)
-}
-
-func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T, error), wait bool) *Future[T] {
 	t := &Future[T]{p: p, f: f, ctx: attached{caller: ctx, joined: true}}
 	if err := check(ctx, f == nil); err != nil {
 		t.settle(err)
@@ -46,14 +42,14 @@ func submit[T any](ctx context.Context, p *Pool, f func(ctx context.Context) (T,
 		t.settle(context.Cause(ctx))
 		return t
 	}
-	err := p.add(ctx, entry{c: t}, wait)
+	err := p.add(ctx, entry{c: t}, waits)
 	if err == nil {
 		if ctx.Done() != nil {
 			t.watch(ctx)
 		}
 		return t
 	}
-	if w := workerOf(ctx, p); w != nil && wait && errors.Is(err, ErrFull) && !p.cutted.Load() {
+	if w := workerOf(ctx, p); w != nil && errors.Is(err, ErrFull) && !p.cutted.Load() {
 		t.execute(w, false) // only tasks make room, and this is one
 		return t
 	}

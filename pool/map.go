@@ -12,7 +12,8 @@ import (
 // index among those known, cancels the rest and is returned, with the results made until then,
 // when every call that was started has ended. After each element a runner goes to the end of
 // the queue if others wait: a Map of a million holds nobody up. In a task of p it uses that
-// task's slot too, so one worker is enough.
+// task's slot too, so one worker is enough. In Stats, and in what Close names, a Map is the workers
+// that it has, as a [Stream].
 func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Context, v T) (R, error)) ([]R, error) {
 	if err := check(ctx, f == nil); err != nil {
 		return nil, err
@@ -21,75 +22,43 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 	if len(in) == 0 || ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	mctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	m := &mapping{cancel: cancel, n: int64(len(in)), done: make(chan struct{}), failedAt: len(in)}
-	call := func(ctx context.Context, i int) {
-		returned := false
-		var err error
-		defer func() {
-			if !returned {
-				err = &PanicError{recover(), debug.Stack()}
-			}
-			if err != nil {
-				m.fail(i, err)
-			}
-		}()
-		out[i], err = f(ctx, in[i])
-		returned = true
-	}
-	var runner func(ctx context.Context) (struct{}, error)
-	runner = func(ctx context.Context) (struct{}, error) {
-		m.active.Add(1)
-		defer m.leave()
-		for {
-			i, ok := m.next()
-			if !ok {
-				return struct{}{}, nil
-			}
-			call(ctx, i)
-			if p.crowded() {
-				if t := submit(mctx, p, runner, false); t.refused() == nil {
-					return struct{}{}, nil
-				}
-			}
-		}
-	}
-
 	inside := workerOf(ctx, p)
-	helpers := min(p.cfg.Workers, len(in))
+	m := &mapping[T, R]{p: p, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
+	m.ctx, m.cancel = context.WithCancelCause(ctx)
+	unwatch := context.AfterFunc(p.base, func() { m.cancel(ErrClosed) })
+	defer func() {
+		unwatch()
+		m.cancel(nil)
+		m.withdraw() // those that came too late
+	}()
+
+	first := waits
+	m.wanted = min(p.cfg.Workers, len(in))
 	if inside != nil {
-		helpers--
+		first = offers
+		m.wanted-- // its task works itself
 	}
-	for i := range helpers {
-		// The first one from outside waits for room; the others are welcome where there is some.
-		t := submit(mctx, p, runner, inside == nil && i == 0)
-		if err := t.refused(); err != nil {
-			if inside == nil && i == 0 {
-				return out, err
-			}
-			break
-		}
+	called, err := m.call(m.ctx, first)
+	if err != nil && inside == nil {
+		return out, err
+	}
+	for called && p.pressed.Load() { // none will begin soon, and call the next one
+		called, _ = m.call(m.ctx, offers)
 	}
 	if inside != nil {
 		m.active.Add(1)
 		func() {
-			defer m.leave()
-			for i, ok := m.next(); ok; i, ok = m.next() {
-				if mctx.Err() != nil || p.cutted.Load() {
-					m.stopped.Store(true)
-				}
-				call(mctx, i)
-			}
+			defer m.rest()
+			m.work(m.ctx, inside, false)
 		}()
 	}
 	select {
 	case <-m.done:
-	case <-mctx.Done():
+	case <-m.ctx.Done(): // that of ctx, an error, or the cut
+		m.active.Add(1)
 		m.stop()
-		<-m.done
-	case <-p.base.Done(): // at the cut: runners that wait will not come
-		m.stop()
+		m.rest()     // if nobody else is there to end it
+		m.withdraw() // their places are free at once
 		<-m.done
 	}
 	m.mu.Lock()
@@ -97,7 +66,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 	switch {
 	case m.err != nil:
 		return out, m.err
-	case m.claims.Load() >= m.n && !m.skipped.Load():
+	case !m.skipped.Load():
 		return out, nil
 	case ctx.Err() != nil:
 		return out, context.Cause(ctx)
@@ -106,72 +75,172 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 }
 
 // mapping is the state of one Map.
-type mapping struct {
-	n              int64
-	claims, active atomic.Int64
-	stopped        atomic.Bool
-	skipped        atomic.Bool // an element was not called
-	once           sync.Once
-	done           chan struct{} // nothing will be called any more
-	cancel         context.CancelCauseFunc
-	mu             sync.Mutex
-	err            error
-	failedAt       int
+type mapping[T, R any] struct {
+	p      *Pool
+	ctx    context.Context // of the calls: ends with the caller's, by an error, and at the cut
+	cancel context.CancelCauseFunc
+	f      func(ctx context.Context, v T) (R, error)
+	in     []T
+	out    []R
+	done   chan struct{} // nothing will be called any more
+
+	_       [64]byte     // what is above is read by all
+	claims  atomic.Int64 // elements that have been taken
+	active  atomic.Int64 // who takes them
+	skipped atomic.Bool  // an element was not called
+	short   atomic.Bool  // there was no room for a runner that was wanted
+	once    sync.Once
+
+	mu       sync.Mutex
+	runners  []*runner // that the pool has got
+	wanted   int       // so many more
+	err      error
+	failedAt int
 }
 
-func (m *mapping) next() (int, bool) {
-	if m.stopped.Load() {
-		m.skipped.Store(m.skipped.Load() || m.claims.Load() < m.n)
-		return 0, false
+// call hands one more runner to the pool, if one is wanted.
+func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err error) {
+	m.mu.Lock()
+	if m.wanted == 0 || m.claims.Load() >= int64(len(m.in)) {
+		m.mu.Unlock()
+		return false, nil
 	}
-	i := m.claims.Add(1) - 1
-	return int(i), i < m.n
+	m.wanted--
+	m.short.Store(false)
+	m.mu.Unlock()
+	r := newRunner(m.ctx, m.p, m)
+	err = m.p.add(ctx, entry{c: r}, how)
+	m.mu.Lock()
+	if err == nil {
+		m.runners = append(m.runners, r)
+	} else {
+		m.wanted++
+		m.short.Store(true)
+	}
+	m.mu.Unlock()
+	return err == nil, err
 }
 
-func (m *mapping) leave() {
-	if m.active.Add(-1) == 0 && (m.stopped.Load() || m.claims.Load() >= m.n) {
+func (m *mapping[T, R]) function() any { return m.f }
+
+// abandon has nothing to do: the cut ends the context of the calls, and Map with it.
+func (m *mapping[T, R]) abandon(*runner) {}
+
+func (m *mapping[T, R]) run(r *runner, w *worker) {
+	m.active.Add(1)
+	_, _ = m.call(r, offers) // workers come one by one, each when the one before has begun
+	m.work(r, w, true)
+}
+
+// leave has r go to the end of the queue if there is something left, as others waited.
+func (m *mapping[T, R]) leave(r *runner) {
+	r.state.Store(settled)
+	if m.claims.Load() < int64(len(m.in)) {
+		m.p.putBack(entry{c: r})
+	}
+	m.rest()
+}
+
+// work calls f for one element after another. own: as w's own task, which is for as long as nobody
+// else waits for w. A panic is an error, and so is Goexit.
+func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
+	in, out, f, timed := m.in, m.out, m.f, m.p.cfg.TaskTimeout > 0
+	i, returned := 0, false
+	defer func() {
+		if !returned {
+			m.fail(i, &PanicError{recover(), debug.Stack()})
+		}
+	}()
+	for {
+		if !own && (m.ctx.Err() != nil || m.p.cutted.Load()) {
+			m.stop() // who would see to that is here
+		}
+		if i = m.next(); i >= len(in) {
+			break
+		}
+		var err error
+		if timed {
+			out[i], err = m.limited(w, in[i], own)
+		} else {
+			out[i], err = f(ctx, in[i])
+		}
+		if err != nil {
+			m.fail(i, err)
+		}
+		if own {
+			if letGo, _ := m.p.pressure(nil, nil); letGo {
+				break
+			}
+		}
+		if m.short.Load() {
+			_, _ = m.call(ctx, offers)
+		}
+	}
+	returned = true
+}
+
+// limited calls f within TaskTimeout.
+func (m *mapping[T, R]) limited(w *worker, v T, own bool) (R, error) {
+	a := w.beginCall(m.ctx, own)
+	defer a.end()
+	return m.f(a, v)
+}
+
+// next takes an element, which is none if there are no more.
+func (m *mapping[T, R]) next() int { return int(m.claims.Add(1) - 1) }
+
+// stop has nobody take any more elements.
+func (m *mapping[T, R]) stop() {
+	if n := int64(len(m.in)); m.claims.Swap(n) < n {
+		m.skipped.Store(true)
+	}
+}
+
+// rest is for who takes no more elements. The last one ends the Map, if there are none.
+func (m *mapping[T, R]) rest() {
+	if m.active.Add(-1) == 0 && m.claims.Load() >= int64(len(m.in)) {
 		m.once.Do(func() { close(m.done) })
 	}
 }
 
-func (m *mapping) stop() {
-	m.active.Add(1)
-	m.stopped.Store(true)
-	m.skipped.Store(m.skipped.Load() || m.claims.Load() < m.n)
-	m.leave()
+// withdraw takes the runners that wait out of the queue.
+func (m *mapping[T, R]) withdraw() {
+	m.mu.Lock()
+	all := m.runners
+	m.mu.Unlock()
+	for _, r := range all {
+		r.withdraw()
+	}
 }
 
-func (m *mapping) fail(i int, err error) {
+func (m *mapping[T, R]) fail(i int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.stopped.Load() && errors.Is(err, context.Canceled) && m.err != nil {
+	if m.err != nil && errors.Is(err, context.Canceled) {
 		return // an echo of our own cancelling
 	}
 	if i < m.failedAt {
 		m.failedAt, m.err = i, err
 	}
-	m.stopped.Store(true)
+	m.stop()
 	m.cancel(err)
 }
 
-// refused returns why a future was not accepted.
-func (t *Future[T]) refused() error {
-	if t.state.Load() != settled || !errors.Is(t.err, ErrFull) && !errors.Is(t.err, ErrClosed) {
-		return nil
+// crowded reports whether tasks wait while every worker is busy. p.mu is held.
+func (p *Pool) crowded() bool { return p.living() > 0 && p.busy >= p.cfg.Workers }
+
+// pressure tells who makes one call after another to let go of the worker, as tasks wait for it or the
+// cut has come, and shut if Close was called and who is in w's task, or in that request, may not go
+// on. It is asked after each call, and the lock would cost more than a short one: hence the flag.
+func (p *Pool) pressure(w *worker, s *scope) (letGo, shut bool) {
+	if !p.pressed.Load() {
+		return false, false
 	}
-	return t.err
+	return p.underPressure(w, s)
 }
 
-// crowded reports whether tasks wait while every worker is busy.
-func (p *Pool) crowded() bool {
-	crowded, _ := p.pressure(nil, nil)
-	return crowded
-}
-
-// pressure also reports whether Close was called and who is in w's task, or in that request, may
-// not go on.
-func (p *Pool) pressure(w *worker, s *scope) (crowded, shut bool) {
+func (p *Pool) underPressure(w *worker, s *scope) (letGo, shut bool) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.living() > 0 && p.busy >= p.cfg.Workers, p.closing && !p.mayStill(w, s)
+	defer p.unlock()
+	return p.crowded() || p.cutted.Load(), p.closing && !p.mayStill(w, s)
 }

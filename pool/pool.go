@@ -26,13 +26,15 @@ var (
 // A Pool runs tasks on at most Config.Workers goroutines. Make one with [New]; it is safe for
 // concurrent use.
 type Pool struct {
-	cfg    Config
-	base   context.Context // ends at the cut
-	cancel context.CancelCauseFunc
-	cutted atomic.Bool
+	cfg     Config
+	base    context.Context // ends at the cut
+	cancel  context.CancelCauseFunc
+	cutted  atomic.Bool
+	pressed atomic.Bool // see pressure; written with the lock held
+	_       [64]byte    // what is above is only read, or hardly ever written
 
-	mu   sync.Mutex // never held while a task runs
-	cond sync.Cond  // parked workers
+	mu   mutex     // never held while a task runs
+	cond sync.Cond // parked workers
 	queue
 
 	all      []*worker
@@ -68,6 +70,23 @@ type Pool struct {
 	lastLog   atomic.Int64
 }
 
+// A mutex is for what takes less than a microsecond: who finds it locked looks again for about that
+// long. sync.Mutex does so only where no goroutine waits for the processor. Else it parks, which for
+// who hands tasks over means to come behind the workers, 10 ms each if their tasks are short: seen,
+// a burst of 100,000 held its caller for four times as long.
+type mutex struct{ sync.Mutex }
+
+func (m *mutex) Lock() {
+	for range 20 {
+		if m.TryLock() {
+			return
+		}
+		for range 100 { // the cache line is the owner's meanwhile
+		}
+	}
+	m.Mutex.Lock()
+}
+
 // New returns the Pool that cfg describes. Its error joins everything that is wrong with cfg,
 // one line a field.
 func New(cfg Config) (*Pool, error) {
@@ -90,7 +109,7 @@ func (p *Pool) Go(ctx context.Context, f func(ctx context.Context) error) error 
 	if err := check(ctx, f == nil); err != nil {
 		return err
 	}
-	return p.add(ctx, entry{f, ctx}, true)
+	return p.add(ctx, entry{f, ctx}, waits)
 }
 
 // TryGo is Go that never waits: without room it returns ErrFull at once.
@@ -98,7 +117,7 @@ func (p *Pool) TryGo(ctx context.Context, f func(ctx context.Context) error) err
 	if err := check(ctx, f == nil); err != nil {
 		return err
 	}
-	return p.add(ctx, entry{f, ctx}, false)
+	return p.add(ctx, entry{f, ctx}, tries)
 }
 
 // check refuses what no task can be made of.
@@ -121,8 +140,17 @@ type submitter struct {
 	settled    bool // accepted, or refused with err
 }
 
+// asking says how a task is handed over.
+type asking int
+
+const (
+	waits  asking = iota // for room
+	tries                // takes a refusal for an answer
+	offers               // help, welcome where there is room: none is no refusal
+)
+
 // add accepts e or says why not. ctx tells who asks, and bounds the wait.
-func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
+func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 	p.mu.Lock()
 	if !p.closing && p.room() {
 		p.push(e)
@@ -143,10 +171,12 @@ func (p *Pool) add(ctx context.Context, e entry, wait bool) error {
 		p.wakeAndUnlock()
 		return nil
 	}
-	if !wait || ended || w != nil {
-		p.refusedFull++
+	if how != waits || ended || w != nil {
+		if how != offers {
+			p.refusedFull++
+		}
 		p.mu.Unlock()
-		if wait && ended {
+		if how == waits && ended {
 			return errors.Join(ErrFull, context.Cause(ctx))
 		}
 		return ErrFull
@@ -261,6 +291,9 @@ func (p *Pool) settle(s *submitter, err error) {
 // unlock gives up the lock, and only then wakes those who wait no more: to wake one takes as long
 // as the lock is held for many tasks.
 func (p *Pool) unlock() {
+	if pressed := p.closing || p.crowded(); pressed != p.pressed.Load() {
+		p.pressed.Store(pressed)
+	}
 	first := p.admitted
 	p.admitted = nil
 	p.mu.Unlock()

@@ -3,21 +3,36 @@ package pool
 import (
 	"context"
 	"sync/atomic"
+	"time"
 )
 
-// A runner is one worker's part in a stream, and the context of its calls. It is used again within
-// its stream only, so who keeps it sees no other user's values.
-type runner[T, R any] struct {
-	context.Context // the stream's
+// A job is what runners work on: a Stream, or a Map.
+type job interface {
+	run(r *runner, w *worker) // calls, one after another, until there are none or others wait for w
+	leave(r *runner)          // run has ended, by Goexit perhaps
+	abandon(r *runner)        // for the cut: the pool will never run r
+	function() any
+}
+
+// A runner is one worker's part in a job, and the context of its calls. It is used again within
+// its job only, so who keeps it sees no other user's values.
+type runner struct {
+	context.Context // the job's
 	p               *Pool
-	s               atomic.Pointer[stream[T, R]]
+	job             job                    // written with Pool.mu held, by who has claimed it
 	w               atomic.Pointer[worker] // nil: it does not run
 	state           atomic.Uint32          // settled: at rest; waiting: in the queue; claimed: it runs, or never will
 	inQueue, buried bool                   // guarded by Pool.mu
 }
 
+func newRunner(ctx context.Context, p *Pool, j job) *runner {
+	r := &runner{Context: ctx, p: p, job: j}
+	r.state.Store(settled)
+	return r
+}
+
 // Value makes its calls known as tasks of the worker that it has.
-func (r *runner[T, R]) Value(key any) any {
+func (r *runner) Value(key any) any {
 	if key == any(r.p) {
 		if w := r.w.Load(); w != nil {
 			return w
@@ -26,93 +41,61 @@ func (r *runner[T, R]) Value(key any) any {
 	return r.Context.Value(key)
 }
 
-func (r *runner[T, R]) leaveQueue() (alive bool) { r.inQueue = false; return !r.buried }
-func (r *runner[T, R]) claim() bool              { return r.state.CompareAndSwap(waiting, claimed) }
+func (r *runner) leaveQueue() (alive bool) { r.inQueue = false; return !r.buried }
+func (r *runner) claim() bool              { return r.state.CompareAndSwap(waiting, claimed) }
 
 // enterQueue makes it one to be claimed: not before it is in the queue, or it could be buried there
 // without ever having come.
-func (r *runner[T, R]) enterQueue() {
+func (r *runner) enterQueue() {
 	r.inQueue = true
 	r.state.CompareAndSwap(settled, waiting)
 }
 
-func (r *runner[T, R]) function() any {
-	if s := r.s.Load(); s != nil {
-		return s.f
+func (r *runner) function() any {
+	if r.job == nil {
+		return nil
 	}
-	return nil
+	return r.job.function()
 }
 
-// abandon is for the cut.
-func (r *runner[T, R]) abandon() {
-	s := r.s.Load()
-	s.mu.Lock()
-	s.coming--
-	s.left(r, ErrClosed)
-	s.mu.Unlock()
-}
+func (r *runner) abandon() { r.job.abandon(r) }
 
-func (r *runner[T, R]) execute(w *worker, own bool) {
+func (r *runner) execute(w *worker, own bool) {
 	if !r.claim() {
 		return
 	}
-	s := r.s.Load()
 	r.w.Store(w)
 	n := &w.panicked
 	defer func() {
 		r.w.Store(nil)
-		w.finish(n, s.f, n == &w.panicked, own)
-		r.leave(s) // the last: another worker may have it at once
+		w.finish(n, r.job.function(), n == &w.panicked, own)
+		r.job.leave(r) // the last: another worker may have it at once
 	}()
-	r.run(s, w)
+	r.job.run(r, w)
 	n = &w.ok
 }
 
-// run runs elements for as long as there are some and nobody else waits for the worker.
-func (r *runner[T, R]) run(s *stream[T, R], w *worker) {
-	s.mu.Lock()
-	s.coming--
-	for {
-		i, v, ok := s.begin()
-		wanted := s.wanted()
-		s.mu.Unlock()
-		if !ok {
-			return
-		}
-		if wanted {
-			s.call()
-		}
-		s.one(r, w, i, v, true)
-		crowded, shut := s.p.pressure(s.inside, s.request)
-		s.mu.Lock()
-		if shut {
-			s.refused = ErrClosed // who iterates might never end
-		}
-		if crowded {
-			s.mu.Unlock()
-			return
-		}
+// withdraw takes r out of the queue, if it is there. Its place may stay for a while, the job need not.
+func (r *runner) withdraw() bool {
+	if !r.claim() {
+		return false
 	}
+	r.p.bury(&r.inQueue, &r.buried, true)
+	r.p.mu.Lock()
+	r.job = nil
+	r.p.mu.Unlock()
+	return true
 }
 
-// leave goes to the end of the queue if there is something left: others waited, Goexit, or it came
-// at this moment.
-func (r *runner[T, R]) leave(s *stream[T, R]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r.state.Store(settled)
-	if s.next < s.tail {
-		s.coming++
-		s.mu.Unlock()
-		back := s.p.putBack(entry{c: r})
-		if back {
-			s.came(r)
-		}
-		s.mu.Lock()
-		if back {
-			return
-		}
-		s.coming--
+// beginCall makes the context of one call of a job in w: TaskTimeout is that of a call, not of the
+// runner. own: the runner is w's own task.
+func (w *worker) beginCall(ctx context.Context, own bool) *attached {
+	a, began := &attached{caller: ctx, joined: true}, time.Now()
+	a.begin(w, began)
+	if own {
+		w.mu.Lock()
+		w.started, w.reported = began, false
+		w.mu.Unlock()
 	}
-	s.left(r, ErrClosed)
+	return a
 }

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"runtime/debug"
 	"sync"
-	"time"
 )
 
 // Stream is Map for a sequence: lazy input, results in order, at most 2 x Workers elements ahead.
@@ -75,9 +74,9 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
-	runners    int             // that the pool has, or is about to get
-	coming     int             // those of them that have not begun
-	all, spare []*runner[T, R] // spare: to be used again
+	runners    int       // that the pool has, or is about to get
+	coming     int       // those of them that have not begun
+	all, spare []*runner // spare: to be used again
 }
 
 // An element of a stream, and what became of it.
@@ -152,20 +151,21 @@ func (s *stream[T, R]) call() {
 		s.mu.Unlock()
 		return
 	}
-	var r *runner[T, R]
+	var r *runner
 	if n := len(s.spare); n > 0 {
 		r, s.spare = s.spare[n-1], s.spare[:n-1]
 	} else {
-		r = &runner[T, R]{Context: s.ctx, p: s.p}
-		r.s.Store(s)
-		r.state.Store(settled)
+		r = newRunner(s.ctx, s.p, s)
 		s.all = append(s.all, r)
 	}
 	s.coming++
 	s.runners++
-	wait := s.inside == nil && s.runners == 1
+	how := offers
+	if s.inside == nil && s.runners == 1 {
+		how = waits
+	}
 	s.mu.Unlock()
-	if err := s.p.add(s.ctx, entry{c: r}, wait); err != nil {
+	if err := s.p.add(s.ctx, entry{c: r}, how); err != nil {
 		s.mu.Lock()
 		if errors.Is(err, ErrClosed) {
 			s.refused = err
@@ -179,7 +179,7 @@ func (s *stream[T, R]) call() {
 }
 
 // came takes r back if the stream ended while it was on its way into the queue.
-func (s *stream[T, R]) came(r *runner[T, R]) {
+func (s *stream[T, R]) came(r *runner) {
 	s.mu.Lock()
 	over := s.over
 	s.mu.Unlock()
@@ -189,12 +189,10 @@ func (s *stream[T, R]) came(r *runner[T, R]) {
 }
 
 // withdraw takes r out of the queue, if it is there.
-func (s *stream[T, R]) withdraw(r *runner[T, R]) {
-	if !r.claim() {
+func (s *stream[T, R]) withdraw(r *runner) {
+	if !r.withdraw() {
 		return
 	}
-	s.p.bury(&r.inQueue, &r.buried, true)
-	r.s.Store(nil) // its place may stay in the queue for a while, the elements need not
 	s.mu.Lock()
 	s.coming--
 	s.left(r, nil)
@@ -203,7 +201,7 @@ func (s *stream[T, R]) withdraw(r *runner[T, R]) {
 
 // left is for a runner that the pool has no more, nor will have: err says why if others will not
 // be had either. s.mu is held.
-func (s *stream[T, R]) left(r *runner[T, R], err error) {
+func (s *stream[T, R]) left(r *runner, err error) {
 	s.runners--
 	s.spare = append(s.spare, r)
 	if s.runners == 0 {
@@ -269,16 +267,9 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 	switch {
 	case s.ctx.Err() != nil || s.p.cutted.Load():
 		err = s.ended()
-	case s.p.cfg.TaskTimeout > 0: // it is that of a call, not of the runner
-		a := &attached{caller: s.ctx, joined: true}
-		began := time.Now()
-		a.begin(w, began)
+	case s.p.cfg.TaskTimeout > 0:
+		a := w.beginCall(s.ctx, own)
 		defer a.end()
-		if own {
-			w.mu.Lock()
-			w.started, w.reported = began, false
-			w.mu.Unlock()
-		}
 		out, err = s.f(a, v)
 	default:
 		out, err = s.f(ctx, v)
@@ -337,6 +328,65 @@ func (s *stream[T, R]) await(yield func(R, error) bool) bool {
 		case <-ended:
 		}
 	}
+}
+
+func (s *stream[T, R]) function() any { return s.f }
+
+// abandon is for the cut.
+func (s *stream[T, R]) abandon(r *runner) {
+	s.mu.Lock()
+	s.coming--
+	s.left(r, ErrClosed)
+	s.mu.Unlock()
+}
+
+// run runs elements for as long as there are some and nobody else waits for the worker.
+func (s *stream[T, R]) run(r *runner, w *worker) {
+	s.mu.Lock()
+	s.coming--
+	for {
+		i, v, ok := s.begin()
+		wanted := s.wanted()
+		s.mu.Unlock()
+		if !ok {
+			return
+		}
+		if wanted {
+			s.call()
+		}
+		s.one(r, w, i, v, true)
+		letGo, shut := s.p.pressure(s.inside, s.request)
+		s.mu.Lock()
+		if shut {
+			s.refused = ErrClosed // who iterates might never end
+		}
+		if letGo {
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// leave has r go to the end of the queue if there is something left: others waited, Goexit, or it
+// came at this moment.
+func (s *stream[T, R]) leave(r *runner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.state.Store(settled)
+	if s.next < s.tail {
+		s.coming++
+		s.mu.Unlock()
+		back := s.p.putBack(entry{c: r})
+		if back {
+			s.came(r)
+		}
+		s.mu.Lock()
+		if back {
+			return
+		}
+		s.coming--
+	}
+	s.left(r, ErrClosed)
 }
 
 // end returns when the calls that were started have ended. Runners that wait leave the queue.

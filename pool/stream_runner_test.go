@@ -126,7 +126,7 @@ func TestC1_AStreamThatWaitsForRoom(t *testing.T) {
 // Who has been claimed cannot be claimed again, though its place moves; and after the cut nobody
 // goes back to the queue.
 func TestP1_ARunnerThatIsClaimed(t *testing.T) {
-	r := &runner[int, int]{}
+	r := &runner{}
 	r.state.Store(claimed)
 	if r.enterQueue(); r.claim() {
 		t.Error("claimed twice")
