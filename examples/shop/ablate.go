@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/hotpath-go/hotpath/examples/internal/load"
 )
@@ -42,21 +43,22 @@ var concerns = map[string]Kind{
 const ablationRounds = 3 // at most
 
 // ablations is how many sets of layers are measured.
-func ablations() int { return 2 + 2*len(foundations) + 2*len(allSwitches) }
+func ablations() int { return 4 + 2*len(foundations) + 2*len(allSwitches) }
 
-// ablate measures every technique alone, and all of them without it.
+// ablationTime is about how long they take: start, warm-up, rounds.
+func ablationTime(o Options) time.Duration {
+	return time.Duration(ablations()) * (4*time.Second + time.Duration(min(o.rounds, ablationRounds))*o.length/2)
+}
+
+// ablate measures every technique alone, and all of them without it. What they are compared with is measured
+// before and after them, and the calmer one counts.
 func (d *drive) ablate(ctx context.Context) error {
-	tuned, err := d.ablated(ctx, Switches{})
-	if err != nil {
-		return err
-	}
-	after, err := d.ablated(ctx, AllOn())
+	tuned, after, err := d.ends(ctx)
 	if err != nil {
 		return err
 	}
 	for _, name := range append(foundations[:len(foundations):len(foundations)], allSwitches...) {
-		had := Switches{}.Has(name)
-		alone, err := d.ablated(ctx, Switches{}.But(name, !had))
+		alone, err := d.ablated(ctx, Switches{}.But(name, !Switches{}.Has(name)))
 		if err != nil {
 			return err
 		}
@@ -64,13 +66,37 @@ func (d *drive) ablate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		row := AblationRow{name, concerns[name], Change{tuned, alone}, Change{after, rest}}
-		if had {
-			row.Added = Change{alone, tuned}
+		d.report.Ablation = append(d.report.Ablation, AblationRow{name, concerns[name], Change{To: alone}, Change{To: rest}})
+	}
+	tuned2, after2, err := d.ends(ctx)
+	if err != nil {
+		return err
+	}
+	tuned, after = calmer(tuned, tuned2), calmer(after, after2)
+	for i := range d.report.Ablation {
+		row := &d.report.Ablation[i]
+		row.Added.From, row.Taken.From = tuned, after
+		if (Switches{}).Has(row.Technique) { // tuned has it: what was measured is tuned without
+			row.Added.From, row.Added.To = row.Added.To, tuned
 		}
-		d.report.Ablation = append(d.report.Ablation, row)
 	}
 	return nil
+}
+
+// ends are what techniques are added to, and taken from.
+func (d *drive) ends(ctx context.Context) (tuned, after Ablated, err error) {
+	if tuned, err = d.ablated(ctx, Switches{}); err == nil {
+		after, err = d.ablated(ctx, AllOn())
+	}
+	return tuned, after, err
+}
+
+// calmer is the one that others disturbed less.
+func calmer(a, b Ablated) Ablated {
+	if value(b.CPU) < value(a.CPU) {
+		return b
+	}
+	return a
 }
 
 // ablated measures After with some layers, in a process of its own.

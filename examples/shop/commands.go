@@ -143,7 +143,7 @@ func demo(ctx context.Context, o Options, stdout io.Writer) error {
 	fmt.Fprintf(o.terminal, "hotpath shop: one service, written %d times\n", n)
 	steps, estimate := 4+o.rounds*n, 14*time.Second+2*o.length+time.Duration(o.rounds*n)*(o.length*3/2+500*time.Millisecond)
 	if o.full {
-		steps, estimate = steps+2+ablations(), estimate+90*time.Second
+		steps, estimate = steps+2+ablations(), estimate+time.Minute+ablationTime(o)
 	}
 	var d *drive
 	err := withData(ctx, o, func(seeded Seeded) error {
@@ -231,7 +231,7 @@ func (d *drive) run(ctx context.Context) error {
 func ablate(ctx context.Context, o Options, stdout io.Writer) error {
 	return withData(ctx, o, func(seeded Seeded) error {
 		n := ablations()
-		d := newDriver(o, seeded, n, time.Duration(n)*(3*time.Second+time.Duration(o.rounds)*o.length/2))
+		d := newDriver(o, seeded, n, ablationTime(o))
 		undo := d.cores.pinGenerator()
 		defer undo()
 		if err := d.ablate(ctx); err != nil {

@@ -14,11 +14,11 @@ import (
 
 const usage = `usage, from the root of the repository:
   go run -C examples ./shop [flags]          before, tuned and after, side by side; about 80 s
-  go run -C examples ./shop -full            with peers, cold start, highest rates, ablation; about 5 minutes
+  go run -C examples ./shop -full            with peers, cold start, highest rates, ablation; about 7 minutes
   go run -C examples ./shop verify [flags]   only: do all variants answer alike?
   go run -C examples ./shop serve [flags]    one variant, to try with curl, a browser, Locust
   go run -C examples ./shop load [flags]     the load generator against a variant that is served
-  go run -C examples ./shop ablate [flags]   only: what each layer alone is worth
+  go run -C examples ./shop ablate [flags]   only: what each technique is worth, from both sides
 
 environment:
   DATABASE_URL=postgres://user@host/name     PostgreSQL instead of SQLite: a schema for each shop, dropped at the end
