@@ -129,7 +129,7 @@ func subsets(inner string, n int) (all []string) {
 func TestNotedStacks(t *testing.T) {
 	for i, letters := range []string{
 		"", "mtcbphu", "tcbphuo", "hcbptu",
-		"cc", "chc", "hh", "pp", "bb", "tct", "uhu", "php", "cpch", "mhm",
+		"bc", "cc", "chc", "hh", "pp", "bb", "tct", "uhu", "php", "cpch", "mhm",
 		"LtLcLhL", "OhOcOpO", "CuCcChCbC", "tNcNhNp", "cNb", "hAc", "RcRh", "tRcbphu",
 		"Tcthp", "Tmtcbphu",
 	} {
