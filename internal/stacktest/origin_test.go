@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -266,6 +267,12 @@ func (o *origin) cuts(mux *http.ServeMux) {
 	abort := func() { panic(http.ErrAbortHandler) }
 	cut("/abort/nothing", nil, abort)
 	cut("/abort/panic", nil, func() { panic("on purpose") })
+	mux.HandleFunc("GET /abort/hinted", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		panic("on purpose")
+	})
 	cut("/abort/little", []byte(`{"items":[`), abort)
 	cut("/abort/much", []byte(large), abort)
 	cut("/abort/goexit", longText[:5000], runtime.Goexit)
@@ -340,6 +347,19 @@ func (o *origin) conversations(mux *http.ServeMux, t *testing.T) {
 	mux.HandleFunc("POST /length", func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
+	})
+	mux.HandleFunc("POST /form", func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(0); err != nil {
+			t.Error("a form:", err)
+			return
+		}
+		f, err := r.MultipartForm.File["file"][0].Open()
+		if err != nil {
+			t.Error("a form:", err)
+			return
+		}
+		defer f.Close()
+		fmt.Fprint(w, f.(*os.File).Name())
 	})
 	mux.HandleFunc("POST /unread", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
 	mux.HandleFunc("GET /work", func(w http.ResponseWriter, r *http.Request) {
