@@ -359,13 +359,17 @@ func TestR4_LateAndRefused(t *testing.T) {
 		if n := l.Stats().Loads["fetched"]; n != 1 {
 			t.Errorf("refused: fetched %d times, want 1", n)
 		}
-		serve(httptest.NewRecorder())
+		w := &invalidated{ResponseRecorder: httptest.NewRecorder()}
+		serve(w)
 		wantLoad(t, ctx, l, 1)
 		if n := l.Stats().Loads["fetched"]; n != 2 {
 			t.Errorf("late: fetched %d times, want 2", n)
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		if w.told != "PUT /a 204 " { // caches outside forget what they may have kept since the answer
+			t.Errorf("late: told %q", w.told)
+		}
 	})
 }
 

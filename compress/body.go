@@ -249,6 +249,7 @@ func (w *writer) finish() {
 	}
 	w.endStream(err == nil)
 	w.state = closed
+	w.KeepTrailers()
 }
 
 func (w *writer) endStream(whole bool) {

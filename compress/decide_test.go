@@ -56,6 +56,7 @@ func TestD1_StatusesThatForbidIt(t *testing.T) {
 		{"304 without a type", 304, "", nil, "", varies, "status"},
 		{"304 of a type that is not wanted", 304, "Content-Type: image/png", nil, "", "", "status"},
 		{"206", 206, js + "\nContent-Range: bytes 0-1999/5000", text(2000), "", varies, "status"},
+		{"206 that does not say of what", 206, js, text(2000), "", varies, "status"},
 		{"416", 416, js, text(2000), "", varies, "status"},
 		{"Content-Range whatever the status", 200, js + "\nContent-Range: bytes 0-1999/5000", text(2000), "", varies, "status"},
 		{"multipart/byteranges, which tells its type within", 200, "Content-Type: multipart/byteranges; boundary=x", text(2000), "", varies, "status"},

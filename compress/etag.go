@@ -44,7 +44,7 @@ func isRecipe(s string) bool {
 	return s != ""
 }
 
-// restoreTags takes our suffix off the tags in h.
+// restoreTags takes our suffix off the tags in h; ch is what their client accepts.
 func (c *Compressor) restoreTags(h http.Header, ch choice) {
 	if hasTilde(h["If-None-Match"]) {
 		field.MapETags(h, "If-None-Match", func(tag string) (string, bool) {
@@ -92,7 +92,7 @@ func (w *writer) incoming(r *http.Request) *http.Request {
 		own[name] = lines
 	}
 	if tags {
-		w.c.restoreTags(own, w.choice)
+		w.c.restoreTags(own, w.client())
 		tags = differ(h, own, "If-None-Match") || differ(h, own, "If-Match")
 	}
 	if !noRange && !tags {
@@ -113,6 +113,15 @@ func differ(a, b http.Header, name string) bool {
 	return len(x) != len(y) || len(x) > 0 && x[0] != y[0]
 }
 
+// client is what the client accepts that has read what it now asks about. A part of a batch asks for identity,
+// and its tags may be of answers that the same client got in a coding.
+func (w *writer) client() choice {
+	if outer := rw.Outer(w.r); outer != w.r {
+		return w.c.choose(outer.Header["Accept-Encoding"])
+	}
+	return w.choice
+}
+
 // RestoreTags undoes in h, the header of a part of a batch, what this response's layer does to
 // tags.
 func (w *writer) RestoreTags(h http.Header) { w.c.restoreTags(h, w.choice) }
@@ -122,12 +131,12 @@ var _ rw.TagRestorer = (*writer)(nil)
 // ours returns the client's version of tag, the tag of a 304: a 304 names what the client has
 // (RFC 9110 section 15.4.5). Of several it is that of the coding it likes best now.
 func (w *writer) ours(tag string) string {
-	found := ""
+	found, ch := "", w.client()
 	for sent := range field.ETags(w.r.Header["If-None-Match"]) {
 		plain, coding := w.c.restored(sent)
 		switch {
-		case coding < 0 || plain != tag || !w.choice.accepts(coding):
-		case coding == int(w.choice.coding):
+		case coding < 0 || plain != tag || !ch.accepts(coding):
+		case coding == int(ch.coding):
 			return sent
 		case found == "":
 			found = sent

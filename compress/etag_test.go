@@ -1,6 +1,7 @@
 package compress_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -164,6 +165,30 @@ func TestE5_A304NamesWhatTheClientHas(t *testing.T) {
 	}
 	if w := get(h, "If-None-Match: \"v1~gzip\""); w.Code != 200 || w.Header().Get("Etag") != `"v1"` {
 		t.Errorf("who asks for identity must get it: %d %v", w.Code, w.Header())
+	}
+}
+
+// E3, E5: a part of a batch asks for identity; what its client accepts is said by the envelope.
+func TestE3_ThePartsOfABatch(t *testing.T) {
+	h := mustNew(t, compress.Config{}).Handler(fileHandler())
+	for _, tc := range []struct {
+		accept, list string
+		status       int
+		tag          string
+	}{
+		{"gzip", `"v1~gzip"`, 304, `"v1~gzip"`},
+		{"gzip, br;q=0.5", `"v1~br", "v1~gzip"`, 304, `"v1~gzip"`},
+		{"br", `"v1~gzip"`, 200, `"v1"`},
+		{"", `"v1~gzip"`, 200, `"v1"`},
+		{"gzip", `"v0~gzip"`, 200, `"v1"`},
+	} {
+		r := request("GET", "If-None-Match: "+tc.list)
+		r = r.WithContext(context.WithValue(r.Context(), rw.OuterKey{}, request("POST", "Accept-Encoding: "+tc.accept)))
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != tc.status || w.Header().Get("Etag") != tc.tag || w.Header().Get("Content-Encoding") != "" {
+			t.Errorf("%s by %q: %d %v", tc.list, tc.accept, w.Code, w.Header())
+		}
 	}
 }
 

@@ -106,6 +106,25 @@ func TestSockets_MethodsAndStatuses(t *testing.T) {
 	})
 }
 
+// H3: a body that shrinks into net/http's buffer, where unannounced trailers are dropped, has them all the same.
+func TestH3_UnannouncedTrailersArrive(t *testing.T) {
+	for name, n := range map[string]int{"held": 3000, "streamed": 200_000} {
+		body := bytes.Repeat([]byte("x"), n)
+		overSockets(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = w.Write(body)
+			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		}), func(t *testing.T, client *http.Client, url string) {
+			for _, accept := range []string{"gzip", "zstd", "br", "identity"} {
+				res, got, err := fetch(t, client, "GET", url, "Accept-Encoding: "+accept)
+				if err != nil || !bytes.Equal(decoded(t, res.Header.Get("Content-Encoding"), got), body) || res.Trailer.Get("X-Sum") != "1" {
+					t.Errorf("%s, %s: %d bytes, trailers %v, %v", name, accept, len(got), res.Trailer, err)
+				}
+			}
+		})
+	}
+}
+
 func TestSockets_EarlyHintsAndTrailers(t *testing.T) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Link", "</a.css>; rel=preload")

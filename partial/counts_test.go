@@ -64,3 +64,30 @@ func TestS2_TrailersThatNobodyAnnounced(t *testing.T) {
 		t.Errorf("trailer %v", res.Trailer)
 	}
 }
+
+// What was cut short enough for net/http's buffer, where unannounced trailers are dropped, has them all the same.
+func TestS2_UnannouncedTrailersOfAShortCut(t *testing.T) {
+	for name, buffer := range map[string]int64{"held": 0, "streamed": 100} {
+		h := mustNew(t, partial.Config{Buffer: buffer}).Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, `[`)
+			for range 100 {
+				_, _ = io.WriteString(w, `{"a":1,"b":"`+strings.Repeat("x", 100)+`"},`)
+			}
+			_, _ = io.WriteString(w, `null]`)
+			w.Header().Set(http.TrailerPrefix+"X-Sum", "1")
+		}))
+		for _, proto := range protos {
+			srv, client := server(t, h, proto)
+			res, err := client.Get(srv.URL + "/?fields=a")
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			_ = res.Body.Close()
+			if want := `[` + strings.Repeat(`{"a":1},`, 100) + `null]`; err != nil || string(body) != want || res.Trailer.Get("X-Sum") != "1" {
+				t.Errorf("%s, %s: %.40q, %v, trailer %v", name, proto, body, err, res.Trailer)
+			}
+		}
+	}
+}

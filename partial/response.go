@@ -328,6 +328,7 @@ func (s *response) OnReturn() {
 			s.phase, s.outcome = failed, aborted
 		} else {
 			field.DropDigests(s.Unwrap().Header()) // those in trailers that nobody announced
+			s.KeepTrailers()
 		}
 	}
 	if s.phase == failed {

@@ -241,3 +241,31 @@ func TestI1_AMaskedUpdate(t *testing.T) {
 		t.Errorf("after a masked update: version %s", got)
 	}
 }
+
+// I1: who answers within the handler of a request, whatever became of that one here, is heard: a batch says so of its parts,
+// and a layer outside of it may have made a POST of a GET.
+func TestI1_WritesWithinARequest(t *testing.T) {
+	for name, fields := range map[string][]string{
+		"GET load": nil, "GET marked": nil, "HEAD load": nil, "POST": nil,
+		"GET bypass": {"Accept: text/event-stream"}, "GET alone": {"Cache-Control: no-store"},
+	} {
+		s := newSite(t, httpcache.Config{}, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/batch" {
+				rw.Wrote(w, request("PUT", "http://example.com/a"), http.StatusNoContent, http.Header{})
+				return
+			}
+			says("x", "Cache-Control: max-age=60")(w, r)
+		})
+		method, kind, _ := strings.Cut(name, " ")
+		if kind == "marked" {
+			s.ask(method, "http://example.com/batch")
+		}
+		s.get()
+		before := s.calls.Load()
+		s.ask(method, "http://example.com/batch", fields...)
+		s.get()
+		if n := s.calls.Load() - before; n != 2 {
+			t.Errorf("%s: the handlers ran %d times, want 2: what was written is served as it was", name, n)
+		}
+	}
+}

@@ -24,7 +24,8 @@ func (w *Writer) Thaw() http.Header {
 }
 
 // Send gives status and header to the inner writer, once. The changes that the handler made
-// since it settled them come back after that, for trailers are among them.
+// since it settled them come back after that, for trailers are among them. Those with
+// http.TrailerPrefix are there before: net/http gives no length to a short body if it sees one.
 func (w *Writer) Send(status int) {
 	if w.sent {
 		return
@@ -63,8 +64,15 @@ func (w *Writer) HasTrailers() bool {
 		return len(h["Trailer"]) > 0
 	}
 	// Declared counts what was declared when the status was settled, as in net/http.
-	return slices.ContainsFunc(w.held.fields, func(f frozenField) bool { return f.name == "Trailer" && len(f.lines) > 0 }) ||
-		slices.ContainsFunc(w.held.late, func(f lateField) bool { return strings.HasPrefix(f.name, http.TrailerPrefix) })
+	return slices.ContainsFunc(w.held.fields, func(f frozenField) bool { return f.name == "Trailer" && len(f.lines) > 0 })
+}
+
+// KeepTrailers is for a Layer that wrote less than its handler did, once the body is out: what net/http
+// still holds of a body it gives a length when the handler returns, and drops the trailers that nobody announced.
+func (w *Writer) KeepTrailers() {
+	if hasPrefixed(w.Header()) {
+		_ = w.FlushInner()
+	}
 }
 
 func hasPrefixed(h http.Header) bool {
@@ -226,7 +234,7 @@ func (d *held) takeAdditions(h http.Header) {
 	slices.SortFunc(d.fields, func(a, b frozenField) int { return strings.Compare(a.name, b.name) })
 	for name, lines := range h {
 		_, was := slices.BinarySearchFunc(d.fields, name, func(f frozenField, name string) int { return strings.Compare(f.name, name) })
-		if !was {
+		if !was && !strings.HasPrefix(name, http.TrailerPrefix) {
 			d.late = append(d.late, lateField{name: name, lines: lines})
 			delete(h, name)
 		}

@@ -12,7 +12,7 @@ import (
 
 // plainPaths are answered by every handler in the same way each time.
 var plainPaths = []string{
-	"/items/1", "/items/2", "/list/medium", "/doc", "/weak", "/note", "/long", "/sniffed", "/late", "/trailers", "/trailers/unannounced", "/events", "/hints", "/none",
+	"/items/1", "/items/2", "/list/medium", "/doc", "/weak", "/note", "/long", "/sniffed", "/late", "/trailers", "/trailers/short", "/trailers/long", "/trailers/early", "/events", "/hints", "/none",
 	"/status/204", "/status/205", "/status/304", "/status/201", "/status/302", "/status/410", "/status/500", "/status/503", "/pieces", "/problem", "/settled",
 }
 
@@ -27,6 +27,9 @@ func bodies(t *testing.T, s *stack) {
 				want.body = ""
 			}
 			if s.has("T") && (path == "/late" || path == "/hints") { // it lets late fields in, and takes 103 for final
+				continue
+			}
+			if path == "/trailers/long" && s.has("N") { // nobody can flush, so that net/http sees that more is to come
 				continue
 			}
 			got := s.ask(t, "GET", path, "Accept-Encoding: "+accept)
@@ -72,6 +75,7 @@ func heads(t *testing.T, s *stack) {
 					switch {
 					case slices.Equal(h, g):
 					case name == "Content-Length" && h == nil: // may be left out (RFC 9110 section 8.6)
+					case name == "Content-Length" && g == nil && h[0] == fmt.Sprint(len(get.raw)): // a cache knows it by now
 					case name != "Vary" && name != "Content-Type" && len(get.raw) < 100: // only encoding it tells that it gets no smaller
 					default:
 						t.Errorf("HEAD (%d) %s by %s: %s %q, GET %q", i, path, accept, name, h, g)

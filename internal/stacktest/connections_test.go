@@ -2,11 +2,15 @@ package stacktest_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -144,6 +148,34 @@ func (c *counting) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.read.Add(int64(n))
 	return n, err
+}
+
+// forms: the files that a form was kept in go when its request has been answered. net/http looks for them in the request that
+// it gave to the outermost layer.
+func forms(t *testing.T, s *stack) {
+	for _, target := range []string{"/form", "/form?fields=id"} {
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		file, err := form.CreateFormFile("file", "a.txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = file.Write(longText)
+		_ = form.Close()
+		a := s.send(t.Context(), t, "POST", target, &body, "Content-Type: "+form.FormDataContentType(), `If-Match: "1~gzip"`)
+		if a.status != http.StatusOK || a.err != nil || !filepath.IsAbs(a.body) {
+			t.Errorf("%s: %s", target, a)
+			continue
+		}
+		left := func() bool { _, err := os.Stat(a.body); return err == nil }
+		for end := time.Now().Add(10 * time.Second); left() && time.Now().Before(end); {
+			time.Sleep(time.Millisecond) // the client may have its answer before the handler has returned
+		}
+		if left() {
+			_ = os.Remove(a.body)
+			t.Errorf("%s: a file is left of a form", target)
+		}
+	}
 }
 
 // uploads: the handler reads all of a body; one that it does not want is never sent by a client that asked first.

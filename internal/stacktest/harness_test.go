@@ -122,6 +122,13 @@ func (s *stack) around(a, b string) bool {
 	return 0 <= first && first < last
 }
 
+// between reports whether some b stands inside of some a and outside of some c.
+func (s *stack) between(a, b, c string) bool {
+	_, inside, _ := strings.Cut(s.letters, a)
+	_, inside, _ = strings.Cut(inside, b)
+	return strings.Contains(inside, c)
+}
+
 // An answer is what a client has got.
 type answer struct {
 	status  int

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -175,10 +176,19 @@ func (o *origin) oddities(mux *http.ServeMux) {
 		w.Header().Set("X-Sum", "1")
 		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
 	})
-	mux.HandleFunc("GET /trailers/unannounced", func(w http.ResponseWriter, _ *http.Request) {
+	// Where net/http gives a length to what fits into its buffer it drops those trailers, but for early ones. These do not fit,
+	// unless in a coding.
+	for path, body := range map[string][]byte{"short": longText[:3000], "long": bytes.Repeat([]byte("long "), 20_000)} {
+		mux.HandleFunc("GET /trailers/"+path, func(w http.ResponseWriter, _ *http.Request) {
+			forAMinute(w, "text/plain")
+			_, _ = w.Write(body)
+			w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
+		})
+	}
+	mux.HandleFunc("GET /trailers/early", func(w http.ResponseWriter, _ *http.Request) {
 		forAMinute(w, "text/plain")
-		_, _ = w.Write(longText) // net/http drops those of an answer that fits into its buffer, coded or not
 		w.Header().Set(http.TrailerPrefix+"X-Unannounced", "2")
+		_, _ = w.Write(longText[:100])
 	})
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -257,6 +267,12 @@ func (o *origin) cuts(mux *http.ServeMux) {
 	abort := func() { panic(http.ErrAbortHandler) }
 	cut("/abort/nothing", nil, abort)
 	cut("/abort/panic", nil, func() { panic("on purpose") })
+	mux.HandleFunc("GET /abort/hinted", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Link")
+		panic("on purpose")
+	})
 	cut("/abort/little", []byte(`{"items":[`), abort)
 	cut("/abort/much", []byte(large), abort)
 	cut("/abort/goexit", longText[:5000], runtime.Goexit)
@@ -331,6 +347,19 @@ func (o *origin) conversations(mux *http.ServeMux, t *testing.T) {
 	mux.HandleFunc("POST /length", func(w http.ResponseWriter, r *http.Request) {
 		n, err := io.Copy(io.Discard, r.Body)
 		fmt.Fprint(w, n, err)
+	})
+	mux.HandleFunc("POST /form", func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(0); err != nil {
+			t.Error("a form:", err)
+			return
+		}
+		f, err := r.MultipartForm.File["file"][0].Open()
+		if err != nil {
+			t.Error("a form:", err)
+			return
+		}
+		defer f.Close()
+		fmt.Fprint(w, f.(*os.File).Name())
 	})
 	mux.HandleFunc("POST /unread", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
 	mux.HandleFunc("GET /work", func(w http.ResponseWriter, r *http.Request) {

@@ -56,6 +56,9 @@ func counts(t *testing.T, s *stack) {
 			if r := st.Routes["GET /abort/much"]; r.Duration["aborted"].Count() == 0 || r.Duration["2xx"].Count() != 0 {
 				t.Errorf("aborts count as %d aborted, %d whole", r.Duration["aborted"].Count(), r.Duration["2xx"].Count())
 			}
+			if r := st.Routes["GET /doc"]; r.Duration["aborted"].Count() != 0 || r.Duration["2xx"].Count() == 0 {
+				t.Errorf("what is whole counts as %d aborted, %d whole", r.Duration["aborted"].Count(), r.Duration["2xx"].Count())
+			}
 		}
 	}
 }

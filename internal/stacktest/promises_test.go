@@ -34,6 +34,7 @@ var promises = []struct {
 	{"a handler may answer while it reads", duplex, "NT"},
 	{"deadlines reach the connection", deadlines, "NT"},
 	{"a request body is read when it is wanted", uploads, ""},
+	{"nothing is left of a form", forms, "T"},
 	{"nothing crosses between users", users, ""},
 	{"many at once get what each would get alone", crowd, ""},
 	{"parts are requests", parts, "N"},
@@ -129,8 +130,8 @@ func subsets(inner string, n int) (all []string) {
 func TestNotedStacks(t *testing.T) {
 	for i, letters := range []string{
 		"", "mtcbphu", "tcbphuo", "hcbptu",
-		"cc", "chc", "hh", "pp", "bb", "tct", "uhu", "php", "cpch", "mhm",
-		"LtLcLhL", "OhOcOpO", "CuCcChCbC", "tNcNhNp", "cNb", "hAc", "RcRh", "tRcbphu",
+		"bc", "cc", "chc", "hh", "pp", "bb", "tct", "uhu", "php", "cpch", "mhm",
+		"LtLcLhL", "OhOcOpO", "CuCcChCbC", "tNcNhNp", "cNb", "hAc", "Rc", "RcRh", "tRcbphu",
 		"Tcthp", "Tmtcbphu",
 	} {
 		if os.Getenv("HOTPATH_STACKS") != "" {
