@@ -64,7 +64,7 @@ func catalogue(n int) (doc, kept string) {
 var (
 	medium, mediumIDs = catalogue(300)
 	large, largeIDs   = catalogue(3400)
-	longText          = text(90_000)
+	longText          = text(72_000)
 )
 
 // forAMinute is said of what may be stored.
@@ -178,7 +178,7 @@ func (o *origin) oddities(mux *http.ServeMux) {
 	})
 	// Where net/http gives a length to what fits into its buffer it drops those trailers, but for early ones. These do not fit,
 	// unless in a coding.
-	for path, body := range map[string][]byte{"short": longText[:3000], "long": bytes.Repeat([]byte("long "), 20_000)} {
+	for path, body := range map[string][]byte{"short": longText[:3000], "long": bytes.Repeat([]byte("long "), 14_000)} {
 		mux.HandleFunc("GET /trailers/"+path, func(w http.ResponseWriter, _ *http.Request) {
 			forAMinute(w, "text/plain")
 			_, _ = w.Write(body)
