@@ -22,13 +22,20 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 	if len(in) == 0 || ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	inside := workerOf(ctx, p)
+	inside, over := workerOf(ctx, p), false
 	m := &mapping[T, R]{p: p, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	unwatch := context.AfterFunc(p.base, func() { m.cancel(ErrClosed) })
 	defer func() {
 		unwatch()
 		m.cancel(nil)
+		if inside != nil && !over { // Goexit in its own slot: calls that were started are waited for all the same
+			m.stop()
+			m.withdraw()
+			if m.active.Load() > 0 {
+				<-m.done
+			}
+		}
 		m.withdraw() // those that came too late
 	}()
 
@@ -46,11 +53,19 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		called, _ = m.call(m.ctx, offers)
 	}
 	if inside != nil {
+		// Nobody waits for the end of ctx while this task is in an element.
+		defer context.AfterFunc(m.ctx, func() {
+			m.active.Add(1)
+			m.stop()
+			m.rest()
+			m.withdraw()
+		})()
 		m.active.Add(1)
 		func() {
 			defer m.rest()
 			m.work(m.ctx, inside, false)
 		}()
+		over = true
 	}
 	select {
 	case <-m.done:
@@ -158,6 +173,9 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 		if i = m.next(); i >= len(in) {
 			break
 		}
+		if i%16 == 15 && m.ctx.Err() != nil { // who sees to that may wait for the processor
+			m.stop()
+		}
 		var err error
 		if timed {
 			out[i], err = m.limited(w, in[i], own)
@@ -216,7 +234,7 @@ func (m *mapping[T, R]) withdraw() {
 func (m *mapping[T, R]) fail(i int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.err != nil && errors.Is(err, context.Canceled) {
+	if p := (*PanicError)(nil); m.err != nil && errors.Is(err, context.Canceled) && !errors.As(err, &p) {
 		return // an echo of our own cancelling
 	}
 	if i < m.failedAt {
@@ -226,8 +244,20 @@ func (m *mapping[T, R]) fail(i int, err error) {
 	m.cancel(err)
 }
 
-// crowded reports whether tasks wait while every worker is busy. p.mu is held.
-func (p *Pool) crowded() bool { return p.living() > 0 && p.busy >= p.cfg.Workers }
+// crowded reports whether tasks wait while every worker is busy, in the queue or in a batch. p.mu is held.
+func (p *Pool) crowded() bool {
+	return p.busy >= p.cfg.Workers && (p.living() > 0 || p.batched > 0 && p.anyRest())
+}
+
+// anyRest reports whether a task of a batch has not begun. p.mu is held.
+func (p *Pool) anyRest() bool {
+	for _, w := range p.all {
+		if w.hasRest() {
+			return true
+		}
+	}
+	return false
+}
 
 // pressure tells who makes one call after another to let go of the worker, as tasks wait for it or the
 // cut has come, and shut if Close was called and who is in w's task, or in that request, may not go

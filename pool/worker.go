@@ -240,6 +240,11 @@ func (w *worker) take() (more, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lo, w.hi = 0, 0
+	if p.batched > 0 { // theirs came first
+		if more = w.steal(); w.hi > 0 {
+			return more || p.living() > 0, true
+		}
+	}
 	for p.living() > 0 && w.hi < k {
 		number := p.taken
 		e, alive := p.pop()
@@ -269,9 +274,12 @@ func (w *worker) take() (more, ok bool) {
 		p.busy--
 		return p.living() > 0, true
 	}
-	if p.batched == 0 {
-		return false, false
-	}
+	return false, false
+}
+
+// steal takes what another worker has in its batch and has not begun. w.mu and p.mu are held.
+func (w *worker) steal() (more bool) {
+	p := w.p
 	for _, other := range p.all {
 		if other == w {
 			continue
@@ -292,7 +300,7 @@ func (w *worker) take() (more, ok bool) {
 			break
 		}
 	}
-	return more, w.hi > 0
+	return more
 }
 
 // leave takes w off the pool.

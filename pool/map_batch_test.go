@@ -1,0 +1,181 @@
+package pool_test
+
+import (
+	"context"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hotpath-go/hotpath/pool"
+)
+
+// A task in the batch of the very worker that a Map's runner has: it waits for the whole Map.
+func TestP10_Map_BatchMateOfARunner(t *testing.T) {
+	for _, shorts := range []int{9, 12, 30} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, pool.Config{Workers: 2})
+			ra, rb := hold(t, p), hold(t, p)
+			mapped := make(chan error, 1)
+			began := time.Now()
+			go func() {
+				_, err := pool.Map(context.Background(), p, make([]int, 1000), second)
+				mapped <- err
+			}()
+			synctest.Wait()
+			var worst time.Duration
+			for range shorts + 1 {
+				_ = p.Go(context.Background(), func(context.Context) error { worst = max(worst, time.Since(began)); return nil })
+			}
+			ra()
+			synctest.Wait()
+			rb()
+			if err := <-mapped; err != nil {
+				t.Error(err)
+			}
+			closed(t, p)
+			if worst > 2*time.Second {
+				t.Errorf("%d shorts: a task waited %v, elements take 1 s", shorts, worst)
+			}
+		})
+	}
+}
+
+func TestP10_Map_BatchMateOfAStreamRunner(t *testing.T) {
+	for _, shorts := range []int{9, 12, 30} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, pool.Config{Workers: 2})
+			ra, rb := hold(t, p), hold(t, p)
+			mapped := make(chan bool, 1)
+			began := time.Now()
+			go func() {
+				for range pool.Stream(context.Background(), p, count(1000), second) {
+				}
+				mapped <- true
+			}()
+			synctest.Wait()
+			var worst time.Duration
+			for range shorts + 1 {
+				_ = p.Go(context.Background(), func(context.Context) error { worst = max(worst, time.Since(began)); return nil })
+			}
+			ra()
+			synctest.Wait()
+			rb()
+			<-mapped
+			closed(t, p)
+			if worst > 2*time.Second {
+				t.Errorf("%d shorts: a task waited %v, elements take 1 s", shorts, worst)
+			}
+		})
+	}
+}
+
+// A task behind a slow one in another worker's batch, while a Map that came later has the other worker.
+func TestP10_Map_RestOfAnotherWhileAMapRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 2})
+		ra, rb := hold(t, p), hold(t, p)
+		began := time.Now()
+		var worst time.Duration
+		_ = p.Go(context.Background(), func(context.Context) error { time.Sleep(time.Hour); return nil })
+		for range 8 {
+			_ = p.Go(context.Background(), func(context.Context) error { worst = max(worst, time.Since(began)); return nil })
+		}
+		mapped := make(chan error, 1)
+		go func() {
+			_, err := pool.Map(context.Background(), p, make([]int, 1000), second)
+			mapped <- err
+		}()
+		synctest.Wait()
+		ra()
+		synctest.Wait()
+		rb()
+		<-mapped
+		closed(t, p)
+		if worst > 2*time.Second {
+			t.Errorf("a task waited %v, elements take 1 s", worst)
+		}
+	})
+}
+
+// Goexit of an element in the task's own slot: Map is left while other calls run.
+func TestP10_Map_GoexitInsideWaitsForStartedCalls(t *testing.T) {
+	for _, stream := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, pool.Config{Workers: 2})
+			var running atomic.Int32
+			f := func(_ context.Context, v int) (int, error) {
+				running.Add(1)
+				defer running.Add(-1)
+				time.Sleep(time.Second)
+				if v == 0 {
+					runtime.Goexit()
+				}
+				time.Sleep(time.Minute)
+				return v, nil
+			}
+			left := int32(-1)
+			fu := pool.Submit(context.Background(), p, func(ctx context.Context) (int, error) {
+				defer func() { left = running.Load() }()
+				if stream {
+					for range pool.Stream(ctx, p, count(2), f) {
+					}
+					return 0, nil
+				}
+				_, err := pool.Map(ctx, p, []int{0, 1}, f)
+				return 0, err
+			})
+			_, err := fu.Wait(context.Background())
+			if left != 0 {
+				t.Errorf("stream %t: %d calls still run when it is left (%v)", stream, left, err)
+			}
+			closed(t, p)
+		})
+	}
+}
+
+// Whoever has cancelled may be followed by few elements, though who sees to that waits for the processor.
+func TestP10_Map_NoElementAfterTheEndOfCtx(t *testing.T) {
+	for _, procs := range []int{1, 2} {
+		func() {
+			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(procs))
+			p := newPool(t, pool.Config{Workers: 1})
+			ctx, cancel := context.WithCancel(context.Background())
+			var after int
+			var gone bool
+			_, err := pool.Map(ctx, p, make([]int, 100_000_000), func(context.Context, int) (int, error) {
+				if gone {
+					after++
+				}
+				if !gone {
+					gone = true
+					cancel()
+				}
+				return 0, nil
+			})
+			closed(t, p)
+			if after > 16 {
+				t.Errorf("GOMAXPROCS %d: %d elements began after the end of ctx (%v)", procs, after, err)
+			}
+		}()
+	}
+}
+
+// What a Map that went well leaves in Stats.
+func TestP10_Map_StatsOfAMapThatWentWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 4})
+		release := holdAll(t, p, 3)
+		if _, err := pool.Map(context.Background(), p, make([]int, 10), second); err != nil {
+			t.Error(err)
+		}
+		s := p.Stats()
+		t.Log(s.Tasks, s.Refused)
+		if s.Tasks["cancelled"] != 0 {
+			t.Errorf("%d cancelled", s.Tasks["cancelled"])
+		}
+		release()
+		closed(t, p)
+	})
+}
