@@ -138,6 +138,10 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 
 func (m *mapping[T, R]) function() any { return m.f }
 
+func (m *mapping[T, R]) unfinished() bool {
+	return m.skipped.Load() || m.claims.Load() < int64(len(m.in))
+}
+
 // abandon has nothing to do: the cut ends the context of the calls, and Map with it.
 func (m *mapping[T, R]) abandon(*runner) {}
 

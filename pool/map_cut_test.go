@@ -2,13 +2,51 @@ package pool_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/hotpath-go/hotpath/pool"
 )
+
+// A Map that the cut ended did not run to its end, as little as a task.
+func TestC3_CloseNamesAMapThatItCut(t *testing.T) {
+	for _, kind := range []string{"map", "map heeds", "submit"} {
+		t.Run(kind, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPool(t, pool.Config{Workers: 1})
+				heeds := func(ctx context.Context, v int) (int, error) {
+					select {
+					case <-time.After(time.Second):
+						return v, nil
+					case <-ctx.Done():
+						return 0, ctx.Err()
+					}
+				}
+				mapped := make(chan error, 1)
+				go func() {
+					var err error
+					switch kind {
+					case "map":
+						_, err = pool.Map(t.Context(), p, make([]int, 100), second)
+					case "map heeds":
+						_, err = pool.Map(t.Context(), p, make([]int, 100), heeds)
+					case "submit":
+						_, err = pool.Submit(t.Context(), p, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }).Wait(t.Context())
+					}
+					mapped <- err
+				}()
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
+				defer cancel()
+				cerr := p.Close(ctx)
+				if err := <-mapped; err == nil || cerr == nil {
+					t.Errorf("%s: it was cut (%.40v), and Close says %v", kind, err, cerr)
+				}
+			})
+		})
+	}
+}
 
 // The error of an element is context.Canceled, and nobody cancelled anything.
 func TestP10_Map_AnElementThatReturnsCanceled(t *testing.T) {

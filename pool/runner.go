@@ -11,6 +11,7 @@ type job interface {
 	run(r *runner, w *worker) // calls, one after another, until there are none or others wait for w
 	leave(r *runner)          // run has ended, by Goexit perhaps
 	abandon(r *runner)        // for the cut: the pool will never run r
+	unfinished() bool         // something of it was not called
 	function() any
 }
 
@@ -68,7 +69,10 @@ func (r *runner) execute(w *worker, own bool) {
 	n := &w.panicked
 	defer func() {
 		r.w.Store(nil)
-		w.finish(n, r.job.function(), n == &w.panicked, own)
+		if n == &w.ok && r.p.cutted.Load() && r.job.unfinished() {
+			n = &w.failed // so Close names it, as any task that the cut ended
+		}
+		w.finish(n, r.job.function(), n != &w.ok, own)
 		r.job.leave(r) // the last: another worker may have it at once
 	}()
 	r.job.run(r, w)

@@ -74,6 +74,7 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
+	lost       bool      // an element was not called
 	runners    int       // that the pool has, or is about to get
 	coming     int       // those of them that have not begun
 	all, spare []*runner // spare: to be used again
@@ -218,6 +219,7 @@ func (s *stream[T, R]) drop(err error) {
 	for ; s.next < s.tail; s.next++ {
 		e := s.at(s.next)
 		e.in, e.err, e.done = zero, err, true
+		s.lost = true
 	}
 	s.tell()
 }
@@ -253,7 +255,7 @@ func (s *stream[T, R]) begin() (i int, v T, ok bool) {
 func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) {
 	var out R
 	var err error
-	returned := false
+	returned, lost := false, false
 	defer func() {
 		if !returned {
 			err = &PanicError{recover(), debug.Stack()}
@@ -261,12 +263,13 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 		s.mu.Lock()
 		e := s.at(i)
 		e.out, e.err, e.done = out, err, true
+		s.lost = s.lost || lost
 		s.tell()
 		s.mu.Unlock()
 	}()
 	switch {
 	case s.ctx.Err() != nil || s.p.cutted.Load():
-		err = s.ended()
+		err, lost = s.ended(), true
 	case s.p.cfg.TaskTimeout > 0:
 		a := w.beginCall(s.ctx, own)
 		defer a.end()
@@ -331,6 +334,12 @@ func (s *stream[T, R]) await(yield func(R, error) bool) bool {
 }
 
 func (s *stream[T, R]) function() any { return s.f }
+
+func (s *stream[T, R]) unfinished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost || s.next < s.tail
+}
 
 // abandon is for the cut.
 func (s *stream[T, R]) abandon(r *runner) {
