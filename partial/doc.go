@@ -7,7 +7,8 @@
 //	log.Fatal(http.ListenAndServe(":8080", f.Handler(mux)))
 //
 // A client that needs three of fourteen fields says so, in the language of Google's partial
-// responses (AIP-157, AIP-161), and any JSON handler obeys:
+// responses (AIP-157, AIP-161), and any handler obeys whose Content-Type is JSON (set it: net/http
+// takes JSON for text/plain):
 //
 //	GET /products?fields=items(id,name,price),next
 //

@@ -6,7 +6,7 @@
 //	}
 //	http.HandleFunc("POST /orders", func(w http.ResponseWriter, r *http.Request) {
 //		order := place(r)
-//		if err := jobs.Go(r.Context(), order.SendMail); err != nil {
+//		if err := jobs.TryGo(r.Context(), order.SendMail); err != nil { // Go would wait for room
 //			http.Error(w, "try again", http.StatusServiceUnavailable)
 //			return
 //		}

@@ -254,10 +254,13 @@ func (rec *recorder) OnWrite(p []byte) (int, error) {
 	if rec.delivery == nil {
 		// The whole in one Write, and nobody waits: no goroutine is needed for that.
 		if n, err := rec.w.Write(p); err != nil {
-			rec.failed = true
-			return n, err
+			rec.h.c.leaveTable(rec.f.key, rec.load) // nobody else comes
+			if !rec.body.others() {
+				rec.failed = true
+				return n, err
+			}
 		}
-		return len(p), nil
+		return len(p), nil // that our client is gone is nothing to who has come meanwhile
 	}
 	if !rec.body.others() { // our client is gone, and so is everybody
 		select {

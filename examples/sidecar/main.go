@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -183,6 +184,9 @@ func (opt *options) handler() (h http.Handler, admin *http.ServeMux, err error) 
 		registry.MustRegister(metrics.Collector("sidecar", c.Stats))
 	}
 	if opt.rate != 0 {
+		if opt.burst == 0 {
+			opt.burst = max(int64(math.Ceil(opt.rate)), 1)
+		}
 		l, err := throttle.New(throttle.Config{Rate: throttle.Per(int64(opt.rate*1e6), 1_000_000*time.Second), Burst: opt.burst, TrustedProxies: opt.trust})
 		if err != nil {
 			return nil, nil, err

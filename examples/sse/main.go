@@ -1,8 +1,8 @@
 // Command sse opens compressed event streams and shows what they cost: memory per stream, bytes
 // on the wire, and how long an event takes to its clients.
 //
-//	go run ./sse            # 1,000 streams
-//	go run ./sse -n 5000 -accept zstd
+//	go run -C examples ./sse            # 1,000 streams
+//	go run -C examples ./sse -n 5000 -accept identity
 package main
 
 import (
@@ -29,6 +29,9 @@ func main() {
 	events := flag.Int("events", 20, "events on each")
 	accept := flag.String("accept", "gzip", "Accept-Encoding of the clients: gzip or identity")
 	flag.Parse()
+	if *accept != "gzip" && *accept != "identity" {
+		log.Fatalf("-accept is %q: must be gzip or identity, which these clients read", *accept)
+	}
 	if err := run(os.Stdout, *n, *events, *accept); err != nil {
 		log.Fatal(err)
 	}
