@@ -78,7 +78,8 @@
 //     counts. Set [Config.Route], or stand directly around the mux.
 //   - /metrics belongs on an admin listener, not beside what clients may ask for.
 //   - The runtime: reg.MustRegister(collectors.NewGoCollector(
-//     collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler))).
+//     collectors.WithGoCollectorRuntimeMetrics(collectors.MetricsScheduler))), in a newer client_golang
+//     than the oldest that hotpath takes: go get github.com/prometheus/client_golang@latest.
 //   - A database: collectors.NewDBStatsCollector(db, "shop"); for pgx see examples/frameworks.
 //   - OpenTelemetry: the bridge go.opentelemetry.io/contrib/bridges/prometheus reads the same registry.
 //   - No Prometheus at all: expvar.Publish("catalog", expvar.Func(func() any { return catalog.Stats() })).

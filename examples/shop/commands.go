@@ -241,6 +241,10 @@ func ablate(ctx context.Context, o Options, stdout io.Writer) error {
 		if o.json {
 			return writeJSON(stdout, d.report.Ablation)
 		}
+		fmt.Fprintln(stdout, "machine", d.report.machine())
+		if why := d.report.busy(); why != "" {
+			fmt.Fprintln(stdout, "busy machine: times are rough, counts stand ("+why+")")
+		}
 		for _, table := range d.report.ablationTables() {
 			fmt.Fprintln(stdout, table.title)
 			for _, line := range align(table.rows) {
