@@ -22,20 +22,17 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 	if len(in) == 0 || ctx.Err() != nil {
 		return out, context.Cause(ctx)
 	}
-	inside, over := workerOf(ctx, p), false
+	inside := workerOf(ctx, p)
 	m := &mapping[T, R]{p: p, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	unwatch := context.AfterFunc(p.base, func() { m.cancel(ErrClosed) })
+	unhalt := context.AfterFunc(m.ctx, m.halt) // by the end of ctx, an error, or the cut
 	defer func() {
 		unwatch()
+		unhalt()
 		m.cancel(nil)
-		if inside != nil && !over { // Goexit in its own slot: calls that were started are waited for all the same
-			m.stop()
-			m.withdraw()
-			if m.active.Load() > 0 {
-				<-m.done
-			}
-		}
+		m.halt() // after Goexit in its own slot there may be something to end
+		<-m.done
 		m.withdraw() // those that came too late
 	}()
 
@@ -53,29 +50,13 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		called, _ = m.call(m.ctx, offers)
 	}
 	if inside != nil {
-		// Nobody waits for the end of ctx while this task is in an element.
-		defer context.AfterFunc(m.ctx, func() {
-			m.active.Add(1)
-			m.stop()
-			m.rest()
-			m.withdraw()
-		})()
 		m.active.Add(1)
 		func() {
 			defer m.rest()
 			m.work(m.ctx, inside, false)
 		}()
-		over = true
 	}
-	select {
-	case <-m.done:
-	case <-m.ctx.Done(): // that of ctx, an error, or the cut
-		m.active.Add(1)
-		m.stop()
-		m.rest()     // if nobody else is there to end it
-		m.withdraw() // their places are free at once
-		<-m.done
-	}
+	<-m.done
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -171,13 +152,13 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 		}
 	}()
 	for {
-		if !own && (m.ctx.Err() != nil || m.p.cutted.Load()) {
-			m.stop() // who would see to that is here
+		if m.p.cutted.Load() {
+			m.stop()
 		}
 		if i = m.next(); i >= len(in) {
 			break
 		}
-		if i%16 == 15 && m.ctx.Err() != nil { // who sees to that may wait for the processor
+		if i%16 == 15 && m.ctx.Err() != nil { // who is told of its end may wait for the processor
 			m.stop()
 		}
 		var err error
@@ -216,6 +197,14 @@ func (m *mapping[T, R]) stop() {
 	if n := int64(len(m.in)); m.claims.Swap(n) < n {
 		m.skipped.Store(true)
 	}
+}
+
+// halt has nothing begin any more. The places of runners that wait are free at once.
+func (m *mapping[T, R]) halt() {
+	m.active.Add(1)
+	m.stop()
+	m.rest() // if nobody else is there to end it
+	m.withdraw()
 }
 
 // rest is for who takes no more elements. The last one ends the Map, if there are none.

@@ -55,6 +55,15 @@ func (q *queue) push(e entry) {
 	}
 }
 
+// jobIsNext reports whether the first entry is a runner.
+func (q *queue) jobIsNext() bool {
+	if q.n == 0 {
+		return false
+	}
+	_, is := q.ring[q.head].c.(*runner)
+	return is
+}
+
 // pop takes the first entry; false: it was a tombstone.
 func (q *queue) pop() (entry, bool) {
 	e := q.ring[q.head]

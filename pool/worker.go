@@ -233,14 +233,15 @@ func (w *worker) hasRest() bool {
 }
 
 // take fills the worker's batch from the queue, or from what others have not begun: no task
-// waits behind a slow one while a worker is free. more: somebody else should come too.
+// waits behind a slow one while a worker is free, or goes on with a job that has let go of it for
+// that. more: somebody else should come too.
 func (w *worker) take() (more, ok bool) {
 	p := w.p
 	k := min(batch, max(1, p.living()/(2*p.cfg.Workers)))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lo, w.hi = 0, 0
-	if p.batched > 0 { // theirs came first
+	if p.batched > 0 && (p.living() == 0 || p.jobIsNext()) {
 		if more = w.steal(); w.hi > 0 {
 			return more || p.living() > 0, true
 		}
