@@ -1,6 +1,7 @@
 package pool_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -10,9 +11,9 @@ import (
 	"github.com/hotpath-go/hotpath/pool"
 )
 
-// A Map that the cut ended did not run to its end, as little as a task.
+// A Map or a Stream that the cut ended did not run to its end, as little as a task.
 func TestC3_CloseNamesAMapThatItCut(t *testing.T) {
-	for _, kind := range []string{"map", "map heeds", "submit"} {
+	for _, kind := range []string{"map", "map heeds", "stream", "submit"} {
 		t.Run(kind, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newPool(t, pool.Config{Workers: 1})
@@ -32,6 +33,13 @@ func TestC3_CloseNamesAMapThatItCut(t *testing.T) {
 						_, err = pool.Map(t.Context(), p, make([]int, 100), second)
 					case "map heeds":
 						_, err = pool.Map(t.Context(), p, make([]int, 100), heeds)
+					case "stream":
+						for _, e := range pool.Stream(t.Context(), p, count(2), func(ctx context.Context, _ int) (int, error) {
+							<-ctx.Done()
+							return 0, ctx.Err()
+						}) {
+							err = cmp.Or(err, e)
+						}
 					case "submit":
 						_, err = pool.Submit(t.Context(), p, func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }).Wait(t.Context())
 					}

@@ -13,7 +13,8 @@ import (
 // returns when the calls that were started have ended.
 //
 // A worker runs elements until there are none, or until others wait for it. So in Stats, and in what
-// Close names, a stream is the workers that it has, whatever became of its elements.
+// Close names, a stream is the workers that it has, whatever became of its elements, unless the cut
+// leaves some of them undone.
 func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		if err := check(ctx, f == nil); err != nil {
@@ -74,7 +75,7 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
-	lost       bool      // an element was not called
+	lost       bool      // one was not called, for the cut had come
 	runners    int       // that the pool has, or is about to get
 	coming     int       // those of them that have not begun
 	all, spare []*runner // spare: to be used again
@@ -219,7 +220,7 @@ func (s *stream[T, R]) drop(err error) {
 	for ; s.next < s.tail; s.next++ {
 		e := s.at(s.next)
 		e.in, e.err, e.done = zero, err, true
-		s.lost = true
+		s.lost = s.lost || s.p.cutted.Load()
 	}
 	s.tell()
 }
@@ -269,7 +270,7 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 	}()
 	switch {
 	case s.ctx.Err() != nil || s.p.cutted.Load():
-		err, lost = s.ended(), true
+		err, lost = s.ended(), s.p.cutted.Load()
 	case s.p.cfg.TaskTimeout > 0:
 		a := w.beginCall(s.ctx, own)
 		defer a.end()
