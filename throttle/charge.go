@@ -70,6 +70,12 @@ func (c *charge) judge(now, patience uint64) bool {
 	return c.ruling == passes
 }
 
+// look judges by what the record says now.
+func (c *charge) look(clock *clock, patience uint64) bool {
+	c.find()
+	return c.judge(clock.units(&c.p.law), patience)
+}
+
 // take makes a charge that was judged, unless others were faster and it is now more than
 // patience away.
 func (c *charge) take(clock *clock, patience uint64) bool {
@@ -93,8 +99,7 @@ func (c *charge) take(clock *clock, patience uint64) bool {
 				return true
 			}
 		}
-		c.find()
-		if !c.judge(clock.units(&c.p.law), patience) {
+		if !c.look(clock, patience) {
 			return false
 		}
 	}

@@ -69,7 +69,7 @@ func (l *core) commit(cs []charge, enforced int, patience time.Duration) ruling 
 	}
 	for i := enforced; i < len(cs); i++ { // shadows take if there is room, and veto nothing
 		c := &cs[i]
-		if c.find(); !c.judge(l.clock.units(&c.p.law), 0) || !c.take(&l.clock, 0) {
+		if !c.look(&l.clock, 0) || !c.take(&l.clock, 0) {
 			c.p.counts.Here().shadowDenied.Add(1)
 			c.cost, c.debt = 0, 0
 		}

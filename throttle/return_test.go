@@ -72,7 +72,7 @@ func TestB2_ALateRollbackMintsNothing(t *testing.T) {
 	p, k := l.state.Load().policies[0], KeyOf("k")
 	c := charge{p: p, fp: l.seeds.fingerprint(&k)}
 	c.setCost(1)
-	if !c.judge(l.clock.units(&p.law), 0) || !c.take(&l.clock, 0) {
+	if !c.look(&l.clock, 0) || !c.take(&l.clock, 0) {
 		t.Fatal("the first token is not there")
 	}
 	now += int64(time.Second)

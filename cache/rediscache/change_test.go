@@ -104,13 +104,10 @@ func TestTold_OfALostTag(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	var src source
-	tagged := func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
-		cc.Tags = func(string, string) []string { return []string{"t"} }
-	}
-	a := newNode(t, s.addr(), src.load, tagged)
+	a := newNode(t, s.addr(), src.load, tagged("t"))
 	a.keeps(t, "k", "k#1")
 	s.do("DEL", "{test}t:t")
-	b := newNode(t, s.addr(), src.load, tagged)
+	b := newNode(t, s.addr(), src.load, tagged("t"))
 	b.must(t, "k", "k#2")
 	eventually(t, "a has dropped it", func() bool { v, _ := a.Get(t.Context(), "k"); return v == "k#2" })
 }
@@ -120,13 +117,10 @@ func TestT6_APurgeBetweenTwoTrips(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	var src source
-	tagged := func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
-		cc.Tags = func(string, string) []string { return []string{"t"} }
-	}
-	a := newNode(t, s.addr(), src.load, tagged)
+	a := newNode(t, s.addr(), src.load, tagged("t"))
 	a.must(t, "k", "k#1")
 	purge := sync.OnceFunc(func() { a.PurgeTags("t") })
-	b := newNode(t, s.addr(), src.load, tagged, func(tc *rediscache.Config[string], _ *cache.Config[string, string]) {
+	b := newNode(t, s.addr(), src.load, tagged("t"), func(tc *rediscache.Config[string], _ *cache.Config[string, string]) {
 		tc.Encode = func(v string) ([]byte, error) { return []byte(v), nil }
 		tc.Decode = func(text []byte) (string, error) { purge(); return string(text), nil }
 	})
@@ -191,9 +185,6 @@ func TestMaxStaleness_OfWhatIsJoined(t *testing.T) {
 	s := startServer(t)
 	const bound = 300 * time.Millisecond
 	var version atomic.Int64
-	tags := func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
-		cc.Tags = func(string, string) []string { return []string{"t"} }
-	}
 	for i := range 3 {
 		version.Store(1)
 		key := fmt.Sprint("k", i)
@@ -206,7 +197,7 @@ func TestMaxStaleness_OfWhatIsJoined(t *testing.T) {
 		}
 		var nodes []*node
 		for range 4 {
-			nodes = append(nodes, newNode(t, s.addr(), load, tags, staleness(bound)))
+			nodes = append(nodes, newNode(t, s.addr(), load, tagged("t"), staleness(bound)))
 		}
 		a := nodes[0]
 		var wg sync.WaitGroup

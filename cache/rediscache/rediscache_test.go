@@ -50,6 +50,13 @@ func newNode(t testing.TB, addr string, load func(ctx context.Context, key strin
 	return &node{c, tier}
 }
 
+// tagged gives every value a tag.
+func tagged(tag string) option {
+	return func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
+		cc.Tags = func(string, string) []string { return []string{tag} }
+	}
+}
+
 func (n *node) must(t testing.TB, key, want string) {
 	t.Helper()
 	if got, err := n.Get(t.Context(), key); got != want || err != nil {

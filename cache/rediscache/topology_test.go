@@ -55,12 +55,6 @@ func inCluster(masters []*server) option {
 	}
 }
 
-func tagged(tag string) option {
-	return func(_ *rediscache.Config[string], cc *cache.Config[string, string]) {
-		cc.Tags = func(string, string) []string { return []string{tag} }
-	}
-}
-
 // On a Cluster nothing else holds, also while the slot of a tier moves from one master to another:
 // who is told of changes by the old one has to hear of those that the new one sees.
 func TestTopology_Cluster(t *testing.T) {

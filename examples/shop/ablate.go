@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hotpath-go/hotpath/examples/internal/load"
@@ -57,7 +58,7 @@ func (d *drive) ablate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(foundations[:len(foundations):len(foundations)], allSwitches...) {
+	for _, name := range slices.Concat(foundations, allSwitches) {
 		alone, err := d.ablated(ctx, Switches{}.But(name, !Switches{}.Has(name)))
 		if err != nil {
 			return err

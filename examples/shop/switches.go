@@ -86,7 +86,7 @@ func parseSwitches(with, without string) (Switches, error) {
 		case flag == "-with":
 			return nil, fmt.Errorf("-with is %q: must be of %s, or -%s", name, strings.Join(allSwitches, ", "), strings.Join(foundations, ", -"))
 		default:
-			return nil, fmt.Errorf("-without is %q: must be of %s", name, strings.Join(append(slices.Clone(allSwitches), foundations...), ", "))
+			return nil, fmt.Errorf("-without is %q: must be of %s", name, strings.Join(slices.Concat(allSwitches, foundations), ", "))
 		}
 	}
 	return on, nil

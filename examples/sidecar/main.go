@@ -130,6 +130,9 @@ func parse(args []string) (*options, error) {
 		return nil, fmt.Errorf("-to is %q: must be the URL of a service, such as http://127.0.0.1:3000", *to)
 	}
 	opt.to = u
+	if opt.rate == 0 && opt.burst != 0 {
+		return nil, fmt.Errorf("-burst is %d: must come with -rate", opt.burst)
+	}
 	return opt, nil
 }
 

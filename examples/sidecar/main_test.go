@@ -26,6 +26,7 @@ func TestRun_BadFlags(t *testing.T) {
 		{"-to", "http://x", "-cache-bytes", "5MB"},
 		{"-to", "http://x", "-heuristic", "2"},
 		{"-to", "http://x", "-rate", "-1"},
+		{"-to", "http://x", "-burst", "5"},
 		{"-to", "http://x", "-trust", "me"},
 		{"-to", "http://x", "-stale-if-error", "-5s"},
 	} {
@@ -213,6 +214,17 @@ func TestSidecar_StreamsAndDrains(t *testing.T) {
 	}
 	if c := <-code; c != 0 {
 		t.Errorf("exit %d", c)
+	}
+}
+
+// At once pass those of a second, and one of a slower rate.
+func TestSidecar_BurstOfASecond(t *testing.T) {
+	for rate, want := range map[string]string{"5": "q=5;", "2.5": "q=3;", "0.01": "q=1;"} {
+		url, _, _, stop := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), "-rate", rate)
+		if res, _ := fetch(t, url); !strings.Contains(res.Header.Get("RateLimit-Policy"), want) {
+			t.Errorf("-rate %s: %q, want %s", rate, res.Header.Get("RateLimit-Policy"), want)
+		}
+		stop()
 	}
 }
 

@@ -29,9 +29,6 @@ func main() {
 	events := flag.Int("events", 20, "events on each")
 	accept := flag.String("accept", "gzip", "Accept-Encoding of the clients: gzip or identity")
 	flag.Parse()
-	if *accept != "gzip" && *accept != "identity" {
-		log.Fatalf("-accept is %q: must be gzip or identity, which these clients read", *accept)
-	}
 	if err := run(os.Stdout, *n, *events, *accept); err != nil {
 		log.Fatal(err)
 	}
@@ -81,6 +78,9 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func run(out io.Writer, n, events int, accept string) error {
+	if accept != "gzip" && accept != "identity" {
+		return fmt.Errorf("-accept is %q: must be gzip or identity, which these clients read", accept)
+	}
 	c, err := compress.New(compress.Config{})
 	if err != nil {
 		return err

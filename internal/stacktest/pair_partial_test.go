@@ -80,3 +80,11 @@ func TestN1_CacheOutside(t *testing.T) {
 		t.Errorf("the handler ran %d times, %+v", calls.Load(), s)
 	}
 }
+
+// compress > partial: cut, then coded, and the tag's suffix of compress comes off first. partial > compress: the
+// cut is of what is not coded.
+func TestN3_CutAndCoded(t *testing.T) {
+	for _, letters := range []string{"cp", "pc"} {
+		keepsOverBoth(t, letters)
+	}
+}
