@@ -9,11 +9,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/hotpath-go/hotpath/batch"
 )
 
-// newUsers returns a loader of user names that says what it fetches.
+// newUsers returns a loader of user names that says what it fetches. Its MaxWait is long, for the
+// examples must print the same where a machine is so busy that it starts no goroutine for 2 ms.
 func newUsers() *batch.Loader[int, string] {
 	users, err := batch.NewLoader(batch.LoaderConfig[int, string]{
 		Fetch: func(_ context.Context, ids []int) (map[int]string, error) {
@@ -26,6 +28,7 @@ func newUsers() *batch.Loader[int, string] {
 			}
 			return names, nil
 		},
+		MaxWait: time.Minute,
 	})
 	if err != nil {
 		panic(err)
