@@ -23,7 +23,7 @@ type Config[K comparable, V any] struct {
 	LoadMany func(ctx context.Context, keys []K) (map[K]V, error)
 
 	// MaxBytes bounds the memory of keys, values and what the cache needs besides, in bytes.
-	// 0: 64 MiB; negative: no bound but MaxItems.
+	// 0: 64 MiB; at least 4096; negative: no bound but MaxItems.
 	MaxBytes int64
 
 	// MaxItems bounds the number of entries. 0: no bound but MaxBytes.
@@ -35,7 +35,8 @@ type Config[K comparable, V any] struct {
 	// with a map and a lock of its own for instance, needs a Weigh that takes the lock.
 	Weigh func(key K, value V) int64
 
-	// TTL is how long an entry is fresh. 0: 1 minute; negative: for ever.
+	// TTL is how long an entry is fresh. 0: 1 minute; negative: for ever; like all durations here
+	// at least a millisecond.
 	TTL time.Duration
 
 	// Jitter shortens each TTL by a random share between 0 and Jitter, so that what was loaded
@@ -92,6 +93,10 @@ const (
 	defaultMaxRefreshes   = 64
 	defaultRefreshTimeout = 30 * time.Second
 	maxJitter             = 0.9
+
+	// What is less was meant in another unit: TTL: 60 in seconds, MaxBytes: 64 in MiB.
+	leastDuration = time.Millisecond
+	leastMaxBytes = 4 << 10
 )
 
 // withDefaults returns cfg with zero fields filled in, or every problem at once.
@@ -104,15 +109,19 @@ func (cfg Config[K, V]) withDefaults() (Config[K, V], error) {
 		field string
 		value time.Duration
 	}{
+		{"TTL", cfg.TTL},
 		{"StaleWhileRevalidate", cfg.StaleWhileRevalidate},
 		{"StaleIfError", cfg.StaleIfError},
 		{"NegativeTTL", cfg.NegativeTTL},
 		{"LoadTimeout", cfg.LoadTimeout},
 	} {
-		if d.value < 0 {
+		switch {
+		case d.value > 0 && d.value < leastDuration:
+			bad(d.field, d.value, ": must be at least 1ms (a number without a unit is in nanoseconds)")
+		case d.field == "TTL":
+		case d.value < 0:
 			bad(d.field, d.value, ": must not be negative")
-		}
-		if d.value > 0 && cfg.Load == nil && cfg.LoadMany == nil {
+		case d.value > 0 && cfg.Load == nil && cfg.LoadMany == nil:
 			bad(d.field, d.value, " without Load and LoadMany: nothing is ever loaded")
 		}
 	}
@@ -135,6 +144,8 @@ func (cfg Config[K, V]) withDefaults() (Config[K, V], error) {
 		bad("MaxBytes", cfg.MaxBytes, " with a Store: the Store has its own bound")
 	case cfg.Store == nil && cfg.MaxBytes < 0 && cfg.MaxItems == 0:
 		bad("MaxBytes", cfg.MaxBytes, " without MaxItems: one of them must bound the cache")
+	case cfg.MaxBytes > 0 && cfg.MaxBytes < leastMaxBytes:
+		bad("MaxBytes", cfg.MaxBytes, ": must be at least 4096 bytes (0 means 64 MiB)")
 	}
 	if cfg.Store != nil && cfg.MaxItems > 0 {
 		bad("MaxItems", cfg.MaxItems, " with a Store: the Store has its own bound")

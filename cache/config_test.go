@@ -37,16 +37,25 @@ func TestNew_ReportsEveryProblem(t *testing.T) {
 		},
 		{
 			"no loader for what needs one",
-			cache.Config[string, int]{StaleWhileRevalidate: 1, StaleIfError: 2, NegativeTTL: 5 * time.Second, EarlyRefresh: 1, LoadTimeout: 1},
+			cache.Config[string, int]{StaleWhileRevalidate: time.Minute, StaleIfError: 2 * time.Minute, NegativeTTL: 5 * time.Second, EarlyRefresh: 1, LoadTimeout: time.Millisecond},
 			[]string{
-				"cache: StaleWhileRevalidate is 1ns without Load and LoadMany: nothing is ever loaded",
-				"cache: StaleIfError is 2ns without", "cache: NegativeTTL is 5s without", "cache: EarlyRefresh is 1 without", "cache: LoadTimeout is 1ns without",
+				"cache: StaleWhileRevalidate is 1m0s without Load and LoadMany: nothing is ever loaded",
+				"cache: StaleIfError is 2m0s without", "cache: NegativeTTL is 5s without", "cache: EarlyRefresh is 1 without", "cache: LoadTimeout is 1ms without",
 			},
 		},
 		{
 			"a Store has its own bound",
 			cache.Config[string, int]{Store: store, MaxBytes: 1 << 20, MaxItems: 7},
 			[]string{"cache: MaxBytes is 1048576 with a Store: the Store has its own bound", "cache: MaxItems is 7 with a Store: the Store has its own bound"},
+		},
+		{
+			"another unit was meant",
+			cache.Config[string, int]{Load: load, TTL: 60, NegativeTTL: 86400, StaleIfError: time.Millisecond - 1, MaxBytes: 64},
+			[]string{
+				"cache: TTL is 60ns: must be at least 1ms (a number without a unit is in nanoseconds)",
+				"cache: NegativeTTL is 86.4µs: must", "cache: StaleIfError is 999.999µs: must",
+				"cache: MaxBytes is 64: must be at least 4096 bytes (0 means 64 MiB)",
+			},
 		},
 		{"no bound at all", cache.Config[string, int]{MaxBytes: -1}, []string{"cache: MaxBytes is -1 without MaxItems: one of them must bound the cache"}},
 		{"numbers that are none", cache.Config[string, int]{Load: load, Jitter: math.NaN(), EarlyRefresh: math.NaN()}, []string{"cache: Jitter is NaN", "cache: EarlyRefresh is NaN"}},
@@ -76,9 +85,9 @@ func TestNew_AcceptsTheEdges(t *testing.T) {
 		"zero":                 {},
 		"the most jitter":      {Jitter: 0.9},
 		"items alone":          {MaxBytes: -1, MaxItems: 1},
-		"both bounds":          {MaxBytes: 1, MaxItems: 1},
+		"both bounds":          {MaxBytes: 4096, MaxItems: 1},
 		"everything for ever":  {Load: load, TTL: -1, StaleWhileRevalidate: math.MaxInt64, StaleIfError: math.MaxInt64, NegativeTTL: math.MaxInt64},
-		"LoadMany is a loader": {LoadMany: func(context.Context, []string) (map[string]int, error) { return nil, nil }, NegativeTTL: 1},
+		"LoadMany is a loader": {LoadMany: func(context.Context, []string) (map[string]int, error) { return nil, nil }, NegativeTTL: time.Millisecond},
 	} {
 		if _, err := cache.New(cfg); err != nil {
 			t.Errorf("%s: %v", name, err)

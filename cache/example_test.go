@@ -134,7 +134,7 @@ func ExampleConfig_staleIfError() {
 			}
 			return 0.93, nil
 		},
-		TTL:          time.Nanosecond,
+		TTL:          time.Millisecond,
 		StaleIfError: time.Hour,
 	})
 	if err != nil {
@@ -142,7 +142,7 @@ func ExampleConfig_staleIfError() {
 	}
 	ctx := context.Background()
 	_, _ = rates.Get(ctx, "CHF")
-	time.Sleep(time.Millisecond)
+	time.Sleep(2 * time.Millisecond)
 	down = true
 	fmt.Println(rates.Get(ctx, "CHF"))
 	// Output: 0.93 <nil>

@@ -21,7 +21,8 @@ const parallelLoads = 16
 // a hit, a load that somebody else has under way, or a load of this call; all of the last kind
 // are one LoadMany, or, without one, up to 16 Loads at a time. Keys that do not exist are
 // missing in the map and no error. The error joins the failures, each with its key; the map
-// holds what did succeed.
+// holds what did succeed. If a load of this call panics, GetMany does, with a *PanicError: the
+// load may have run on another goroutine, whose stack is in it.
 func (c *Cache[K, V]) GetMany(ctx context.Context, keys []K) (map[K]V, error) {
 	values := make(map[K]V, len(keys))
 	asked := make(map[K]struct{}, len(keys))

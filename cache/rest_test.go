@@ -69,7 +69,7 @@ func TestZ1_NothingRunsBetweenCalls(t *testing.T) {
 func TestZ2_ADroppedCacheIsCollected(t *testing.T) {
 	var collected atomic.Int32
 	func() {
-		c := newCache(t, cache.Config[string, *[64]byte]{Load: func(context.Context, string) (*[64]byte, error) { return new([64]byte), nil }, TTL: time.Nanosecond, StaleWhileRevalidate: time.Hour})
+		c := newCache(t, cache.Config[string, *[64]byte]{Load: func(context.Context, string) (*[64]byte, error) { return new([64]byte), nil }, TTL: time.Millisecond, StaleWhileRevalidate: time.Hour})
 		for _, key := range []string{"a", "b"} {
 			v, _ := c.Get(t.Context(), key)
 			runtime.AddCleanup(v, func(int) { collected.Add(1) }, 0)

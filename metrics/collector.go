@@ -11,7 +11,8 @@ import (
 )
 
 // Histogram is how often which durations or sizes were seen: the type of a field of a Stats.
-// It is a plain value; [Durations] and [Sizes] make it.
+// It is a plain value; [Durations] and [Sizes] make it. Its methods: Count, Sum and Mean (seconds
+// of durations), Quantile, Buckets, and Sub of an earlier reading.
 type Histogram = stat.Histogram
 
 // Durations records how long things took, from 1 microsecond to 64 seconds, four buckets to a

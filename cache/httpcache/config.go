@@ -15,11 +15,11 @@ import (
 // what responses explicitly allow.
 type Config struct {
 	// MaxBytes bounds memory, everything included: bodies, headers, encoded forms, marks,
-	// overhead. 0: 64 MiB.
+	// overhead. 0: 64 MiB; at least 4096.
 	MaxBytes int64
 
-	// MaxEntry is the largest body stored, in bytes; larger ones stream through. 0: 1 MiB. It
-	// must not exceed MaxBytes.
+	// MaxEntry is the largest body stored, in bytes; larger ones stream through. 0: 1 MiB, or
+	// MaxBytes if that is less. It must not exceed MaxBytes.
 	MaxEntry int64
 
 	// MaxVariants is how many responses of one URL, told apart by Vary, are kept at most; the
@@ -79,6 +79,7 @@ type Config struct {
 }
 
 const (
+	leastMaxBytes       = 4 << 10 // less was meant in another unit
 	defaultMaxBytes     = 64 << 20
 	defaultMaxEntry     = 1 << 20
 	defaultMaxVariants  = 32
@@ -97,6 +98,9 @@ func (cfg Config) withDefaults() (Config, error) {
 	}
 	if cfg.Store != nil && cfg.MaxBytes != 0 {
 		bad("MaxBytes", cfg.MaxBytes, "must be 0 beside Store, which has bounds of its own")
+	}
+	if cfg.MaxBytes > 0 && cfg.MaxBytes < leastMaxBytes {
+		bad("MaxBytes", cfg.MaxBytes, "must be at least 4096 bytes (0 means 64 MiB)")
 	}
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultMaxBytes
@@ -119,8 +123,11 @@ func (cfg Config) withDefaults() (Config, error) {
 		name  string
 		value time.Duration
 	}{{"StaleWhileRevalidate", cfg.StaleWhileRevalidate}, {"StaleIfError", cfg.StaleIfError}} {
-		if d.value < 0 {
+		switch {
+		case d.value < 0:
 			bad(d.name, d.value, "must not be negative (0 means what responses say)")
+		case d.value > 0 && d.value < time.Second: // of which HTTP counts whole ones
+			bad(d.name, d.value, "must be at least 1s (a number without a unit is in nanoseconds)")
 		}
 	}
 	for _, list := range [...]struct {

@@ -1,6 +1,7 @@
 package httpcache_test
 
 import (
+	"errors"
 	"crypto/tls"
 	"net/http"
 	"net/http/httptest"
@@ -157,7 +158,13 @@ func TestNew_ReportsEveryProblem(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
+	_, units := httpcache.New(httpcache.Config{MaxBytes: 64, StaleWhileRevalidate: 60})
+	if units == nil {
+		t.Fatal("no error for other units")
+	}
+	err = errors.Join(err, units)
 	for _, want := range []string{
+		"httpcache: MaxBytes is 64: must be at least 4096 bytes (0 means 64 MiB)", "httpcache: StaleWhileRevalidate is 60ns: must be at least 1s (a number without a unit is in nanoseconds)",
 		"httpcache: MaxEntry is 134217728: must not exceed MaxBytes (67108864)", "httpcache: Heuristic is 2: must be between 0 and 1",
 		`httpcache: Name is "a b": not a token`, "httpcache: MaxVariants is -1: must not", "httpcache: StaleIfError is -1s: must not", `httpcache: Targets[0] is "a b": not a field name`,
 	} {

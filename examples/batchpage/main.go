@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"log"
 	"net/http"
+	"os"
+	"os/signal"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -30,9 +32,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	log.Printf("http://%s", *addr)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
 	srv := &http.Server{Addr: *addr, Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	log.Fatal(srv.ListenAndServe())
+	context.AfterFunc(ctx, func() { _ = srv.Close() })
+	log.Printf("http://%s, until Ctrl-C", *addr)
+	if err := srv.ListenAndServe(); ctx.Err() == nil {
+		log.Fatal(err)
+	}
 }
 
 // A stock is how many of a product are there.

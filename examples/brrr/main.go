@@ -1,8 +1,8 @@
 // Command brrr plugs a brotli encoder of another maker into compress, and shows what it is worth
 // beside the built-in one.
 //
-//	go run ./brrr           # 36 KB of JSON, levels 2 and 5
-//	go run ./brrr -size 100000
+//	go run -C examples ./brrr           # 36 KB of JSON, levels 2 and 5
+//	go run -C examples ./brrr -size 100000
 //
 // github.com/molecule-man/go-brrr is fast and young. That a coding is an interface of two methods
 // is why nobody has to wait for the other.

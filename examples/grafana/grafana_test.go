@@ -27,7 +27,7 @@ func TestDashboard_IsWritten(t *testing.T) {
 	}
 	have, err := os.ReadFile("hotpath.json")
 	if err != nil || !bytes.Equal(bytes.TrimSpace(have), want) {
-		t.Errorf("hotpath.json is not what the panels say (%v): go run ./grafana > grafana/hotpath.json", err)
+		t.Errorf("hotpath.json is not what the panels say (%v): go run -C examples ./grafana > examples/grafana/hotpath.json", err)
 	}
 }
 

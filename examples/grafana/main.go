@@ -1,6 +1,6 @@
 // Command grafana writes hotpath.json, a Grafana dashboard of everything that hotpath counts.
 //
-//	go run ./grafana > grafana/hotpath.json
+//	go run -C examples ./grafana > examples/grafana/hotpath.json
 //
 // A dashboard is a table of panels (dashboard.go); that every one of them has a unit, a description, the
 // same variables and both forms of each histogram query is then true by construction.

@@ -30,8 +30,11 @@ func (p *Progress) Next(format string, args ...any) {
 	p.Done("")
 	p.step++
 	text := fmt.Sprintf(format, args...)
-	left := max(time.Until(p.end), 0).Round(time.Second)
-	fmt.Fprintf(p.w, "  %2d/%d  %s %s %s left", p.step, p.steps, text, strings.Repeat(".", max(52-len(text), 3)), left)
+	left := "soon done"
+	if d := time.Until(p.end).Round(time.Second); d > 0 {
+		left = d.String() + " left"
+	}
+	fmt.Fprintf(p.w, "  %2d/%d  %s %s %s", p.step, p.steps, text, strings.Repeat(".", max(52-len(text), 3)), left)
 	p.started = true
 	if !p.terminal {
 		fmt.Fprintln(p.w)

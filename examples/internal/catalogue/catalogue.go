@@ -167,6 +167,6 @@ reg.MustRegister(metrics.Collector("catalog", catalog.Stats))
 ` + "```" + `
 
 Label values come from the code or its configuration, never from a request. Counters end in _total; durations are in seconds; histograms
-have buckets at powers of two. Pools of connections: collectors.NewDBStatsCollector of client_golang for database/sql,
-[examples/frameworks/pgx](../examples/frameworks/pgx) for pgx. [examples/grafana](../examples/grafana) has a dashboard and alerts. This page is written by ` + "`go test ./internal/catalogue -write`" + ` in ` + "`examples`" + `, and a test compares it.
+have buckets at powers of two; in Go a histogram of Stats has Count, Sum, Mean, Quantile and Buckets, and Sub of an earlier one. Pools of
+connections: collectors.NewDBStatsCollector of client_golang for database/sql, [examples/frameworks/pgx](../examples/frameworks/pgx) for pgx. [examples/grafana](../examples/grafana) has a dashboard and alerts. This page is written by ` + "`go test ./internal/catalogue -write`" + ` in ` + "`examples`" + `, and a test compares it.
 `
