@@ -227,8 +227,13 @@ func (m *mapping[T, R]) withdraw() {
 func (m *mapping[T, R]) fail(i int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := (*PanicError)(nil); m.err != nil && errors.Is(err, context.Canceled) && !errors.As(err, &p) {
-		return // an echo of our own cancelling
+	if p := (*PanicError)(nil); errors.Is(err, context.Canceled) && !errors.As(err, &p) {
+		switch {
+		case m.err != nil:
+			return // an echo of our own cancelling
+		case m.ctx.Err() != nil:
+			err = context.Cause(m.ctx) // of the caller's, or of the cut: that is ErrClosed
+		}
 	}
 	if i < m.failedAt {
 		m.failedAt, m.err = i, err

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -49,8 +50,12 @@ func TestC3_CloseNamesAMapThatItCut(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5500*time.Millisecond)
 				defer cancel()
 				cerr := p.Close(ctx)
-				if err := <-mapped; err == nil || cerr == nil {
+				err := <-mapped
+				if err == nil || cerr == nil {
 					t.Errorf("%s: it was cut (%.40v), and Close says %v", kind, err, cerr)
+				}
+				if strings.HasPrefix(kind, "map") && !errors.Is(err, pool.ErrClosed) {
+					t.Errorf("%s: %v, and not that the pool was closed", kind, err)
 				}
 			})
 		})

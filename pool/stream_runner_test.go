@@ -137,3 +137,22 @@ func TestP1_ARunnerThatIsClaimed(t *testing.T) {
 		t.Error("in the queue after the cut")
 	}
 }
+
+// What a Map or a Stream offers is help that it would like: nobody's task is refused with it.
+func TestMetrics_OffersAreNoRefusals(t *testing.T) {
+	p, err := New(Config{Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, how := range []asking{offers, waits} {
+		if err := p.add(t.Context(), entry{}, how); err != ErrClosed {
+			t.Errorf("%v, want ErrClosed", err)
+		}
+	}
+	if n := p.Stats().Refused["closed"]; n != 1 {
+		t.Errorf("%d refused, want the one that was no offer", n)
+	}
+}
