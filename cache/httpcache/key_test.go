@@ -1,8 +1,8 @@
 package httpcache_test
 
 import (
-	"errors"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
