@@ -163,13 +163,13 @@ func TestSocket_ClientLeaves(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		r, _ := http.NewRequestWithContext(ctx, "POST", srv.URL+"/$batch", strings.NewReader(envelopeOf(10)))
 		r.Header.Set("Content-Type", "application/json")
-		failed := make(chan error, 1)
+		left := make(chan struct{})
 		go func() {
-			res, err := srv.Client().Do(r)
-			if err == nil {
+			defer close(left)
+			// An answer may still come: TLS says goodbye before it closes, and the server may be faster.
+			if res, err := srv.Client().Do(r); err == nil {
 				res.Body.Close()
 			}
-			failed <- err
 		}()
 		for range 2 {
 			if got := <-began; got != proto {
@@ -177,9 +177,7 @@ func TestSocket_ClientLeaves(t *testing.T) {
 			}
 		}
 		leave()
-		if err := <-failed; err == nil {
-			t.Errorf("%s: there is an answer", proto)
-		}
+		<-left
 		for range 2 {
 			if err := <-ended; err != context.Canceled {
 				t.Errorf("%s: the part's context ended with %v", proto, err)
