@@ -65,9 +65,7 @@ func leaves(t *testing.T, s *stack) {
 			gone <- a
 		}
 		cancel()
-		if a := <-gone; a.err == nil {
-			t.Errorf("a client that left got %s", a)
-		}
+		<-gone // with an error, or with what the server was quick enough to answer to the leaving
 		select {
 		case cause := <-s.left:
 			if cause == nil {
