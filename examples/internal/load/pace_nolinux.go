@@ -1,0 +1,6 @@
+//go:build !linux
+
+package load
+
+// attend is for Linux alone.
+func attend() {}
