@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"time"
 
@@ -37,7 +38,8 @@ type Config[V any] struct {
 	Lease time.Duration
 
 	// Encode and Decode turn a value into bytes and back. Decode must not keep its argument. nil: a
-	// []byte or a string as it is, everything else by encoding/json. Both or none.
+	// []byte or a string as it is, everything else by encoding/json, which must not lose anything:
+	// fields that are not exported or have the tag json:"-" are refused. Both or none.
 	Encode func(v V) ([]byte, error)
 	Decode func(text []byte) (V, error)
 
@@ -99,6 +101,10 @@ func (cfg Config[V]) withDefaults() (Config[V], error) {
 	}
 	if (cfg.Encode == nil) != (cfg.Decode == nil) {
 		bad("one of Encode and Decode is set: must be both or none")
+	} else if cfg.Encode == nil {
+		if why := loss(reflect.TypeFor[V]()); why != "" {
+			bad("Encode and Decode are nil, and by encoding/json %s", why)
+		}
 	}
 	if len(problems) > 0 {
 		return Config[V]{}, errors.Join(problems...)

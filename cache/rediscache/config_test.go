@@ -45,6 +45,50 @@ func TestNew_EveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+// What comes back from Redis with less in it than was put there would be a wrong answer.
+func TestNew_RefusesValuesThatJSONWouldCut(t *testing.T) {
+	type inner struct{ Name, secret string }
+	type list struct {
+		Next *list
+		inner
+	}
+	type embedded struct{ Name string }
+	type whole struct {
+		embedded
+		_     int
+		At    time.Time
+		Any   any
+		Next  *whole
+		Pages map[int][]embedded
+		Empty string `json:",omitempty"`
+	}
+	at := rediscache.Config[int]{Client: rueidis.ClientOption{InitAddress: []string{"127.0.0.1:1"}}, Prefix: "x"}
+	for want, err := range map[string]error{
+		"inner.secret would be lost: it is not exported": newError[map[string][]*list](at),
+		`struct { A int "json:\"-\"" }.A would be lost`: newError[struct {
+			A int `json:"-"`
+		}](at),
+		"a func() cannot be encoded":                          newError[func()](at),
+		"a value of the interface error cannot be decoded":    newError[[]error](at),
+		"Encode and Decode are nil, and by encoding/json a c": newError[struct{ C chan int }](at),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	if err := newError[whole](at); err != nil {
+		t.Error(err)
+	}
+}
+
+func newError[V any](at rediscache.Config[int]) error {
+	tier, err := rediscache.New[string](rediscache.Config[V]{Client: at.Client, Prefix: at.Prefix})
+	if err == nil {
+		_ = tier.Close(context.Background())
+	}
+	return err
+}
+
 // pair is two caches of any types on one Redis.
 func pair[K comparable, V any](t *testing.T, s *server, cfg cache.Config[K, V], configs ...func(*rediscache.Config[V])) (a, b *cache.Cache[K, V]) {
 	t.Helper()

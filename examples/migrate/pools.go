@@ -51,7 +51,7 @@ func poolNew(ctx context.Context, mails []mail) error {
 			log.Print(err)
 		}
 	}
-	end, cancel := context.WithTimeout(ctx, 10*time.Second)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second) // also when ctx has ended
 	defer cancel()
 	return workers.Close(end) // a *CloseError names what did not run to its end
 	// end

@@ -64,6 +64,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-rtt", "-1s"}, "-rtt is -1s: must be"},
 		{[]string{"-variants", "tuned,best"}, `-variants has "best": must be of before, tuned, peers, after, after+ristretto`},
 		{[]string{"serve", "-variant", "best"}, `-variant is "best": must be one of`},
+		{[]string{"-admin", "127.0.0.1:9090"}, "-admin is for serve alone"},
 		{[]string{"-engine", "steam"}, `-engine is "steam": must be ristretto`},
 		{[]string{"-with", "magic"}, `-with is "magic": must be of cache, httpcache, partial, batch, compress, throttle`},
 		{[]string{"-with", "cache", "-without", "cache"}, "give one of them"},

@@ -104,6 +104,11 @@ func parse(command string, args []string, help io.Writer) (o Options, err error)
 	}
 	given := map[string]bool{}
 	f.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for name, only := range map[string]string{"addr": "serve", "admin": "serve", "variant": "serve, load", "url": "load"} {
+		if given[name] && !strings.Contains(only, command) {
+			return o, fmt.Errorf("-%s is for %s alone", name, only)
+		}
+	}
 	o.args, o.variants = args, strings.Split(*variants, ",")
 	if o.on, err = parseSwitches(*with, *without); err != nil {
 		return o, err

@@ -144,7 +144,7 @@ func (p *Probe) cycle(ctx context.Context) error {
 		return err
 	}
 	p.seen.Reads++
-	if seen < least {
+	if seen < least && least > firstVersion { // what is owed before is the price of the seed
 		p.seen.Stale++
 	}
 	return nil
@@ -195,15 +195,15 @@ func (v *versions) acknowledge(version int64) {
 }
 
 // least is the oldest version that may still be shown where one may be shown for so long after the next one;
-// 0: nothing was acknowledged.
+// 0: any, also what was there before the first.
 func (v *versions) least(stale time.Duration) int64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	least, now := int64(0), time.Now()
+	now := time.Now()
 	for _, a := range slices.Backward(v.list) {
-		if least = a.version; now.Sub(a.at) >= stale {
-			break
+		if now.Sub(a.at) >= stale {
+			return a.version
 		}
 	}
-	return least
+	return 0
 }

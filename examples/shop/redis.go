@@ -81,12 +81,21 @@ func forgetShared(data string) error {
 
 func redisURL() string { return os.Getenv("REDIS_URL") }
 
-// checkRedisURL says what is wrong without the password that may stand in it.
+// checkRedisURL says what is wrong with it, or with the server there, without the password that may stand in it.
 func checkRedisURL(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix" {
 		return errors.New("REDIS_URL: must be like redis://127.0.0.1:6379; empty: without Redis")
 	}
+	option, err := rueidis.ParseURL(address)
+	if err != nil {
+		return errors.New("REDIS_URL: must be like redis://user:password@127.0.0.1:6379/0")
+	}
+	client, err := rueidis.NewClient(option)
+	if err != nil {
+		return fmt.Errorf("REDIS_URL is %s: %w", u.Redacted(), err)
+	}
+	client.Close()
 	return nil
 }
 

@@ -16,6 +16,9 @@
 //	}
 //	log.Fatal(http.ListenAndServe(":8080", limit.Handler(mux)))
 //
+// rueidis.NewClient is the one step that needs the server: a service that begins together with it
+// tries that again until it is there.
+//
 // # Guarantees
 //
 // A decision is one call of one script, whatever the number of policies; on a Cluster one for each
