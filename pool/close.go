@@ -69,7 +69,8 @@ type closer struct {
 // accepted task ended by itself, else a *CloseError that names each that did not.
 //
 // In a task of p, known by ctx, it does not wait for that task, whose slot goes to those that wait
-// in the queue until Close returns. Any number of calls, together or
+// in the queue until Close returns. In a call of a Map or a Stream it does not wait for that call
+// either, nor for the task or the request that can only wait for it. Any number of calls, together or
 // later, give the same answer, each under its own ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	c := &closer{w: workerOf(ctx, p), quiet: make(chan struct{})}
@@ -129,6 +130,7 @@ func (p *Pool) shut() {
 		return
 	}
 	p.closing = true
+	p.pressed.Store(true) // before anybody looks at who waits: see asker.tellClose
 	for p.first != nil {
 		s := p.first
 		p.unlink(s)
@@ -159,9 +161,6 @@ func (p *Pool) register(c *closer, n int) {
 			p.lent--
 		}
 	}
-	if c.s != nil {
-		c.s.closers += n
-	}
 }
 
 // wakeForRest has somebody come for what waits, also in batches whose workers do not go on.
@@ -184,21 +183,18 @@ func (p *Pool) changed() {
 		p.stopTimers()
 		p.cancel(ErrClosed) // nothing is left that could see it; frees what derived from it
 	}
+	held := p.held()
 	for c := range p.closers {
 		workers, requests, reserved := len(p.all), p.requests, p.reserved
 		if c.w != nil || c.s != nil { // all who call from inside wait for each other's rest only
 			for _, w := range p.all {
-				if w.closers > 0 && !w.hasRest() {
+				if held.workers[w] && !w.hasRest() {
 					workers--
 				}
 			}
-			seen := map[*scope]bool{}
-			for other := range p.closers {
-				if other.s != nil && !other.s.ended && !seen[other.s] {
-					seen[other.s] = true
-					requests--
-					reserved -= len(other.s.tasks)
-				}
+			for s := range held.requests {
+				requests--
+				reserved -= len(s.tasks)
 			}
 		}
 		if workers == 0 && requests == 0 && reserved == 0 && p.living() == 0 {
@@ -208,6 +204,33 @@ func (p *Pool) changed() {
 				close(c.quiet)
 			}
 		}
+	}
+}
+
+// insiders are tasks and requests that do not end before a call of Close has returned.
+type insiders struct {
+	workers  map[*worker]bool
+	requests map[*scope]bool
+}
+
+// held returns those of all calls of Close. p.mu is held.
+func (p *Pool) held() insiders {
+	all := insiders{map[*worker]bool{}, map[*scope]bool{}}
+	for c := range p.closers {
+		all.add(c)
+	}
+	return all
+}
+
+// add adds where c was called, and who waits for that.
+func (i insiders) add(c *closer) {
+	w, s := c.w, c.s
+	for w != nil && !i.workers[w] {
+		i.workers[w] = true
+		w, s = w.awaitedBy()
+	}
+	if s != nil && !s.ended {
+		i.requests[s] = true
 	}
 }
 
@@ -293,8 +316,10 @@ func (p *Pool) named(c *closer, ended error) error {
 	defer p.mu.Unlock()
 	all := slices.Clone(p.report)
 	if ended != nil {
+		own := insiders{map[*worker]bool{}, map[*scope]bool{}}
+		own.add(c)
 		for _, w := range p.all {
-			if w == c.w {
+			if own.workers[w] {
 				continue
 			}
 			w.mu.Lock()

@@ -23,7 +23,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		return out, context.Cause(ctx)
 	}
 	inside := workerOf(ctx, p)
-	m := &mapping[T, R]{p: p, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
+	m := &mapping[T, R]{asker: asker{p: p, inside: inside, request: scopeOf(ctx, p)}, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	unwatch := context.AfterFunc(p.base, func() { m.cancel(ErrClosed) })
 	unhalt := context.AfterFunc(m.ctx, m.halt) // by the end of ctx, an error, or the cut
@@ -32,7 +32,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		unhalt()
 		m.cancel(nil)
 		m.halt() // after Goexit in its own slot there may be something to end
-		<-m.done
+		m.await()
 		m.withdraw() // those that came too late
 	}()
 
@@ -56,7 +56,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 			m.work(m.ctx, inside, false)
 		}()
 	}
-	<-m.done
+	m.await()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
@@ -72,7 +72,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 
 // mapping is the state of one Map.
 type mapping[T, R any] struct {
-	p      *Pool
+	asker
 	ctx    context.Context // of the calls: ends with the caller's, by an error, and at the cut
 	cancel context.CancelCauseFunc
 	f      func(ctx context.Context, v T) (R, error)
@@ -92,6 +92,13 @@ type mapping[T, R any] struct {
 	wanted   int       // so many more
 	err      error
 	failedAt int
+}
+
+// await returns when nothing will be called any more.
+func (m *mapping[T, R]) await() {
+	m.waits.Store(true)
+	m.tellClose()
+	<-m.done
 }
 
 // call hands one more runner to the pool, if one is wanted.

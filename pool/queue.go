@@ -57,8 +57,8 @@ func (q *queue) push(e entry) {
 
 // jobIsNext reports whether the first entry is a runner.
 func (q *queue) jobIsNext() bool {
-	if q.n == 0 {
-		return false
+	if q.n == 0 || q.ring[q.head].f != nil {
+		return false // a task, perhaps with the context of a runner
 	}
 	_, is := q.ring[q.head].c.(*runner)
 	return is

@@ -13,6 +13,45 @@ type job interface {
 	abandon(r *runner)        // for the cut: the pool will never run r
 	unfinished() bool         // something of it was not called
 	function() any
+	awaitedBy() (*worker, *scope) // the task, or the request, that does nothing but wait for it
+}
+
+// An asker is who called a job. It is a part of the job.
+type asker struct {
+	p       *Pool
+	inside  *worker     // in this task
+	request *scope      // else perhaps in this request
+	waits   atomic.Bool // it does nothing else now
+}
+
+// tellClose is for an asker that waits from now on: a call that it waits for may be in Close, which
+// waits for all who can go on.
+func (a *asker) tellClose() {
+	if a.p.pressed.Load() {
+		a.p.mu.Lock()
+		a.p.changed()
+		a.p.mu.Unlock()
+	}
+}
+
+func (a *asker) awaitedBy() (*worker, *scope) {
+	switch {
+	case !a.waits.Load():
+		return nil, nil
+	case a.inside != nil:
+		return a.inside, nil // which no request waits for
+	}
+	return nil, a.request
+}
+
+// awaitedBy returns who waits for the job that w has a part in. p.mu is held.
+func (w *worker) awaitedBy() (*worker, *scope) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if r, is := w.current.c.(*runner); is && w.current.f == nil && r.job != nil {
+		return r.job.awaitedBy()
+	}
+	return nil, nil
 }
 
 // A runner is one worker's part in a job, and the context of its calls. It is used again within

@@ -26,7 +26,7 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 			}
 			return
 		}
-		s := &stream[T, R]{p: p, caller: ctx, f: f, inside: workerOf(ctx, p), request: scopeOf(ctx, p), told: make(chan struct{}, 1)}
+		s := &stream[T, R]{asker: asker{p: p, inside: workerOf(ctx, p), request: scopeOf(ctx, p)}, caller: ctx, f: f, told: make(chan struct{}, 1)}
 		s.slots = make([]element[T, R], min(2*p.cfg.Workers, smallestRing))
 		var cancel context.CancelCauseFunc
 		s.ctx, cancel = context.WithCancelCause(ctx)
@@ -60,14 +60,12 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 // Outside of the pool's tasks there is a runner whenever there is something to begin: put calls
 // one, or refuses what it put, and a runner that ends leaves nothing behind.
 type stream[T, R any] struct {
-	p       *Pool
-	caller  context.Context
-	ctx     context.Context // of the calls: ends with the caller's, by break, and at the cut
-	f       func(ctx context.Context, v T) (R, error)
-	inside  *worker // whose task iterates; it runs elements itself while it waits
-	request *scope  // in which it iterates
-	head    int     // the consumer's alone
-	told    chan struct{}
+	asker  // who iterates; in a task it runs elements itself while it waits
+	caller context.Context
+	ctx    context.Context // of the calls: ends with the caller's, by break, and at the cut
+	f      func(ctx context.Context, v T) (R, error)
+	head   int // the consumer's alone
+	told   chan struct{}
 
 	mu         sync.Mutex      // never held together with Pool.mu
 	slots      []element[T, R] // grows up to 2 x Workers
@@ -232,8 +230,11 @@ func (s *stream[T, R]) tell() {
 	}
 }
 
+// wake has the consumer look again. It does not wait from this moment on: Close must not take it
+// for idle until it does again.
 func (s *stream[T, R]) wake() {
 	s.awaited = 0
+	s.waits.Store(false)
 	select {
 	case s.told <- struct{}{}:
 	default:
@@ -326,10 +327,13 @@ func (s *stream[T, R]) await(yield func(R, error) bool) bool {
 			}
 		}
 		s.awaited = s.head + 1
+		s.waits.Store(true)
 		s.mu.Unlock()
+		s.tellClose()
 		select {
 		case <-s.told:
 		case <-ended:
+			s.waits.Store(false)
 		}
 	}
 }
@@ -411,7 +415,9 @@ func (s *stream[T, R]) end() {
 	}
 	s.mu.Lock()
 	for s.runners > 0 {
+		s.waits.Store(true)
 		s.mu.Unlock()
+		s.tellClose()
 		<-s.told
 		s.mu.Lock()
 	}
