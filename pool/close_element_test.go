@@ -149,11 +149,14 @@ func TestC4_CloseInAnElementNamesTheOthers(t *testing.T) {
 	for _, busy := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			p := newPool(t, pool.Config{Workers: 3})
+			own := make(chan struct{}) // the task's own slot has the first element, the third worker the second
 			_ = p.Go(context.Background(), func(context.Context) error { time.Sleep(time.Hour); return nil })
+			_ = p.Go(context.Background(), func(context.Context) error { <-own; return nil })
 			_ = p.Go(context.Background(), func(ctx context.Context) error {
 				_, err := pool.Map(ctx, p, []int{0, 1}, func(ctx context.Context, v int) (int, error) {
-					time.Sleep(time.Duration(v) * time.Second)
 					if v == 0 {
+						close(own)
+						time.Sleep(time.Second)
 						if busy {
 							time.Sleep(time.Hour)
 						}
@@ -177,6 +180,44 @@ func TestC4_CloseInAnElementNamesTheOthers(t *testing.T) {
 			_ = p.Close(context.Background()) // names them again
 		})
 	}
+}
+
+// Nor is a task idle that iterates, and has a result that it did not know of.
+func TestC4_CloseInAnElementWaitsForWhoIterates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 3})
+		_ = p.Go(context.Background(), func(ctx context.Context) error {
+			var out atomic.Int32
+			slowly := func(yield func(int) bool) { // so that others than the task itself begin what comes
+				for i := 0; i < 3 && yield(i); i++ {
+					time.Sleep(time.Millisecond)
+				}
+			}
+			for v, err := range pool.Stream(ctx, p, slowly, func(ctx context.Context, v int) (int, error) {
+				switch v {
+				case 0:
+					time.Sleep(2 * time.Second)
+				case 1:
+					time.Sleep(time.Second)
+					if err := p.Close(ctx); err != nil || out.Load() != 1 {
+						t.Errorf("%v, when %d had come out", err, out.Load())
+					}
+				}
+				return v, nil
+			}) {
+				if err != nil {
+					t.Error(err)
+				}
+				if v == 0 {
+					time.Sleep(time.Second)
+					out.Add(1)
+				}
+			}
+			return nil
+		})
+		time.Sleep(time.Minute)
+		closed(t, p)
+	})
 }
 
 // A task that an element hands over is no part of its Map: a Close in it waits for the element, and for who
