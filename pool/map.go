@@ -62,7 +62,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 	switch {
 	case m.err != nil:
 		return out, m.err
-	case !m.skipped.Load():
+	case !m.lost.Load():
 		return out, nil
 	case ctx.Err() != nil:
 		return out, context.Cause(ctx)
@@ -80,12 +80,12 @@ type mapping[T, R any] struct {
 	out    []R
 	done   chan struct{} // nothing will be called any more
 
-	_       [64]byte     // what is above is read by all
-	claims  atomic.Int64 // elements that have been taken
-	active  atomic.Int64 // who takes them
-	skipped atomic.Bool  // an element was not called
-	short   atomic.Bool  // there was no room for a runner that was wanted
-	once    sync.Once
+	_      [64]byte     // what is above is read by all
+	claims atomic.Int64 // elements that have been taken
+	active atomic.Int64 // who takes them
+	lost   atomic.Bool  // an element was not called, or failed after the cut
+	short  atomic.Bool  // there was no room for a runner that was wanted
+	once   sync.Once
 
 	mu       sync.Mutex
 	runners  []*runner // that the pool has got
@@ -127,7 +127,7 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 func (m *mapping[T, R]) function() any { return m.f }
 
 func (m *mapping[T, R]) unfinished() bool {
-	return m.skipped.Load() || m.claims.Load() < int64(len(m.in))
+	return m.lost.Load() || m.claims.Load() < int64(len(m.in))
 }
 
 // abandon has nothing to do: the cut ends the context of the calls, and Map with it.
@@ -173,6 +173,7 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 			out[i], err = m.limited(w, in[i], own)
 		} else {
 			out[i], err = f(ctx, in[i])
+			err = because(ctx, err)
 		}
 		if err != nil {
 			m.fail(i, err)
@@ -193,7 +194,8 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 func (m *mapping[T, R]) limited(w *worker, v T, own bool) (R, error) {
 	a := w.beginCall(m.ctx, own)
 	defer a.end()
-	return m.f(a, v)
+	out, err := m.f(a, v)
+	return out, because(a, err)
 }
 
 // next takes an element, which is none if there are no more.
@@ -202,7 +204,7 @@ func (m *mapping[T, R]) next() int { return int(m.claims.Add(1) - 1) }
 // stop has nobody take any more elements.
 func (m *mapping[T, R]) stop() {
 	if n := int64(len(m.in)); m.claims.Swap(n) < n {
-		m.skipped.Store(true)
+		m.lost.Store(true)
 	}
 }
 
@@ -234,6 +236,9 @@ func (m *mapping[T, R]) withdraw() {
 func (m *mapping[T, R]) fail(i int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.p.cutted.Load() {
+		m.lost.Store(true)
+	}
 	if p := (*PanicError)(nil); m.err != nil && errors.Is(err, context.Canceled) && !errors.As(err, &p) {
 		return // an echo of our own cancelling
 	}

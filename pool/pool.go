@@ -162,7 +162,9 @@ func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 	w, inside, ended := workerOf(ctx, p), scopeOf(ctx, p), ctx.Err() != nil
 	p.mu.Lock()
 	if p.closing && !p.mayStill(w, inside) {
-		p.refusedClosed++
+		if how != offers {
+			p.refusedClosed++
+		}
 		p.mu.Unlock()
 		return ErrClosed
 	}

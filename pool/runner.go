@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -128,6 +129,18 @@ func (r *runner) withdraw() bool {
 	r.job = nil
 	r.p.mu.Unlock()
 	return true
+}
+
+// because adds the cause to the error of a call that ended with ctx: who returns ctx.Err() says that it
+// has ended, and not that Close cut it off.
+func because(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(err, ctx.Err()) {
+		return err
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // before Go 1.26 TaskTimeout has none
+		return errors.Join(cause, err)
+	}
+	return err
 }
 
 // beginCall makes the context of one call of a job in w: TaskTimeout is that of a call, not of the

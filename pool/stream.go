@@ -73,7 +73,7 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
-	lost       bool      // one was not called, for the cut had come
+	lost       bool      // one was not called, or failed, for the cut had come
 	runners    int       // that the pool has, or is about to get
 	coming     int       // those of them that have not begun
 	all, spare []*runner // spare: to be used again
@@ -257,7 +257,7 @@ func (s *stream[T, R]) begin() (i int, v T, ok bool) {
 func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) {
 	var out R
 	var err error
-	returned, lost := false, false
+	returned := false
 	defer func() {
 		if !returned {
 			err = &PanicError{recover(), debug.Stack()}
@@ -265,19 +265,21 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 		s.mu.Lock()
 		e := s.at(i)
 		e.out, e.err, e.done = out, err, true
-		s.lost = s.lost || lost
+		s.lost = s.lost || err != nil && s.p.cutted.Load()
 		s.tell()
 		s.mu.Unlock()
 	}()
 	switch {
 	case s.ctx.Err() != nil || s.p.cutted.Load():
-		err, lost = s.ended(), s.p.cutted.Load()
+		err = s.ended()
 	case s.p.cfg.TaskTimeout > 0:
 		a := w.beginCall(s.ctx, own)
 		defer a.end()
 		out, err = s.f(a, v)
+		err = because(a, err)
 	default:
 		out, err = s.f(ctx, v)
+		err = because(ctx, err)
 	}
 	returned = true
 }
