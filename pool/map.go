@@ -133,10 +133,10 @@ func (m *mapping[T, R]) unfinished() bool {
 // abandon has nothing to do: the cut ends the context of the calls, and Map with it.
 func (m *mapping[T, R]) abandon(*runner) {}
 
-func (m *mapping[T, R]) run(r *runner, w *worker) {
+func (m *mapping[T, R]) run(r *runner, w *worker) (panicked bool) {
 	m.active.Add(1)
 	_, _ = m.call(r, offers) // workers come one by one, each when the one before has begun
-	m.work(r, w, true)
+	return m.work(r, w, true)
 }
 
 // leave has r go to the end of the queue if there is something left, as others waited.
@@ -150,11 +150,12 @@ func (m *mapping[T, R]) leave(r *runner) {
 
 // work calls f for one element after another. own: as w's own task, which is for as long as nobody
 // else waits for w. A panic is an error, and so is Goexit.
-func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
+func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) (panicked bool) {
 	in, out, f, timed := m.in, m.out, m.f, m.p.cfg.TaskTimeout > 0
 	i, returned := 0, false
 	defer func() {
 		if !returned {
+			panicked = true
 			m.fail(i, &PanicError{recover(), debug.Stack()})
 		}
 	}()
@@ -188,6 +189,7 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 		}
 	}
 	returned = true
+	return false
 }
 
 // limited calls f within TaskTimeout.

@@ -16,6 +16,7 @@ type promise interface {
 	enterQueue()                 // under Pool.mu: it is put in
 	leaveQueue() (alive bool)    // under Pool.mu: it is taken out
 	execute(w *worker, own bool) // if nobody else has claimed it
+	isWaiting() bool             // nobody has claimed it
 	claim() bool                 // false: somebody else has
 	abandon()                    // ends it with ErrClosed, by who has claimed it; not under Pool.mu
 	function() any

@@ -9,10 +9,10 @@ import (
 
 // A job is what runners work on: a Stream, or a Map.
 type job interface {
-	run(r *runner, w *worker) // calls, one after another, until there are none or others wait for w
-	leave(r *runner)          // run has ended, by Goexit perhaps
-	abandon(r *runner)        // for the cut: the pool will never run r
-	unfinished() bool         // something of it was not called
+	run(r *runner, w *worker) (panicked bool) // calls, one after another, until there are none or others wait for w
+	leave(r *runner)                          // run has ended, by Goexit perhaps
+	abandon(r *runner)                        // for the cut: the pool will never run r
+	unfinished() bool                         // something of it was not called, or failed after the cut
 	function() any
 	awaitedBy() (*worker, *scope) // the task, or the request, that does nothing but wait for it
 }
@@ -82,6 +82,7 @@ func (r *runner) Value(key any) any {
 	return r.Context.Value(key)
 }
 
+func (r *runner) isWaiting() bool          { return r.state.Load() == waiting }
 func (r *runner) leaveQueue() (alive bool) { r.inQueue = false; return !r.buried }
 func (r *runner) claim() bool              { return r.state.CompareAndSwap(waiting, claimed) }
 
@@ -106,17 +107,20 @@ func (r *runner) execute(w *worker, own bool) {
 		return
 	}
 	r.w.Store(w)
-	n := &w.panicked
+	panicked := true // or Goexit
 	defer func() {
 		r.w.Store(nil)
-		if n == &w.ok && r.p.cutted.Load() && r.job.unfinished() {
-			n = &w.failed // so Close names it, as any task that the cut ended
+		n, cut := &w.ok, r.p.cutted.Load() && r.job.unfinished()
+		switch {
+		case panicked:
+			n = &w.panicked
+		case cut:
+			n = &w.failed
 		}
-		w.finish(n, r.job.function(), n != &w.ok, own)
-		r.job.leave(r) // the last: another worker may have it at once
+		w.finish(n, r.job.function(), cut, own) // Close names it, as any task that the cut ended
+		r.job.leave(r)                          // the last: another worker may have it at once
 	}()
-	r.job.run(r, w)
-	n = &w.ok
+	panicked = r.job.run(r, w)
 }
 
 // withdraw takes r out of the queue, if it is there. Its place may stay for a while, the job need not.

@@ -6,23 +6,15 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// settledSum is what Stats says became of all that was accepted.
-func settledSum(s Stats) uint64 {
-	n := uint64(s.Waiting) + uint64(s.Running)
-	for _, k := range s.Tasks {
-		n += k
-	}
-	return n
-}
-
 // However its elements end, a runner is one task, with one outcome.
 func TestStats_ARunnerWhoseElementPanics(t *testing.T) {
-	ends := map[string]func(){"panic": func() { panic("no") }, "Goexit": runtime.Goexit, "error": nil}
+	ends := map[string]int{"panic": 0, "Goexit": 1, "error": 2}
 	for _, workers := range []int{1, 3} {
 		for what, end := range ends {
 			for _, kind := range []string{"map", "stream"} {
@@ -30,10 +22,7 @@ func TestStats_ARunnerWhoseElementPanics(t *testing.T) {
 					p := mustNew(t, Config{Workers: workers, Logger: slog.New(slog.DiscardHandler)})
 					f := func(_ context.Context, v int) (int, error) {
 						time.Sleep(time.Second)
-						if end != nil && v == 0 {
-							end()
-						}
-						return v, errors.ErrUnsupported
+						return v, ending(end)()
 					}
 					var err error
 					if kind == "map" {
@@ -48,7 +37,7 @@ func TestStats_ARunnerWhoseElementPanics(t *testing.T) {
 					synctest.Wait()
 					s := p.Stats()
 					want := map[string]uint64{"ok": 1}
-					if end != nil {
+					if what != "error" {
 						want = map[string]uint64{"panicked": 1}
 					}
 					for _, outcome := range []string{"ok", "failed", "panicked", "cancelled", "dropped"} {
@@ -66,68 +55,88 @@ func TestStats_ARunnerWhoseElementPanics(t *testing.T) {
 	}
 }
 
+// ending returns how a task, or a call, ends.
+func ending(kind int) func() error {
+	return func() error {
+		switch kind {
+		case 0:
+			panic("no")
+		case 1:
+			runtime.Goexit()
+		case 2:
+			return errors.ErrUnsupported
+		}
+		return nil
+	}
+}
+
 // At every moment when nobody moves all that was accepted waits, runs, or has ended in one way.
 func TestStats_AddUp(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(40) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
-			p := mustNew(t, Config{Workers: 1 + int(seed%4), Queue: 100, Logger: slog.New(slog.DiscardHandler)})
-			accepted := uint64(0)
-			nap := func() { time.Sleep(time.Duration(r.IntN(5)) * time.Millisecond) }
-			var cancels []context.CancelFunc
-			end := func() error {
-				switch r.IntN(6) {
-				case 0:
-					panic(seed)
-				case 1:
-					runtime.Goexit()
-				case 2:
-					return errors.ErrUnsupported
+			p := mustNew(t, Config{Workers: 1 + int(seed%4), Logger: slog.New(slog.DiscardHandler)})
+			check := func(when any) {
+				t.Helper()
+				p.mu.Lock()
+				accepted := p.pushes + uint64(p.reserved) + p.dropped
+				p.mu.Unlock()
+				s := p.Stats()
+				sum := uint64(s.Waiting) + uint64(s.Running)
+				for _, n := range s.Tasks {
+					sum += n
 				}
-				return nil
+				if sum != accepted {
+					t.Fatalf("seed %d, %v: %d of %d: %+v", seed, when, sum, accepted, s)
+				}
 			}
-			for range 300 {
-				d := time.Duration(r.IntN(20)) * time.Millisecond
-				switch r.IntN(6) {
-				case 0, 1, 2:
-					if p.TryGo(t.Context(), func(context.Context) error { time.Sleep(d); return end() }) == nil {
-						accepted++
+			var users sync.WaitGroup
+			ctx, cancel := context.WithCancel(t.Context())
+			for step := range 300 {
+				d, end, n := time.Duration(r.IntN(20))*time.Millisecond, ending(r.IntN(8)), r.IntN(10)
+				call := func(_ context.Context, v int) (int, error) {
+					time.Sleep(d)
+					if v == n/2 {
+						return v, end()
 					}
-				case 3:
-					ctx, cancel := context.WithCancel(t.Context())
-					cancels = append(cancels, cancel)
-					p.mu.Lock()
-					room := p.room()
-					p.mu.Unlock()
-					if room {
-						Submit(ctx, p, func(context.Context) (int, error) { time.Sleep(d); return 0, end() })
-						accepted++
-					}
-				case 4:
-					if len(cancels) > 0 {
-						cancels[r.IntN(len(cancels))]()
-					}
-				case 5:
-					nap()
+					return v, nil
+				}
+				switch r.IntN(12) {
+				case 0, 1, 2, 3:
+					_ = p.Go(t.Context(), func(context.Context) error { time.Sleep(d); return end() })
+				case 4, 5:
+					Submit(ctx, p, func(context.Context) (int, error) { time.Sleep(d); return 0, end() })
+				case 6:
+					cancel()
+					ctx, cancel = context.WithCancel(t.Context())
+				case 7:
+					c := ctx
+					users.Go(func() { _, _ = Map(c, p, []int{0, 1, 2, 3, 4}[:n/2], call) })
+				case 8:
+					c := ctx
+					users.Go(func() {
+						for range Stream(c, p, upTo(n), call) {
+						}
+					})
+				case 9:
+					_ = p.Go(t.Context(), func(ctx context.Context) error { _, err := Map(ctx, p, []int{0, 1, 2, 3, 4}[:n/2], call); return err })
+				default:
+					time.Sleep(d)
 				}
 				synctest.Wait()
-				if s := p.Stats(); settledSum(s) != accepted {
-					t.Fatalf("seed %d: %d of %d: %+v", seed, settledSum(s), accepted, s)
-				}
+				check(step)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-			defer cancel()
-			_ = p.Close(ctx)
+			c, stop := context.WithTimeout(t.Context(), 20*time.Millisecond)
+			defer stop()
+			_ = p.Close(c)
 			synctest.Wait()
-			if s := p.Stats(); settledSum(s) != accepted {
-				t.Errorf("seed %d: %d of %d after Close: %+v", seed, settledSum(s), accepted, s)
-			}
-			for _, cancel := range cancels {
-				cancel()
-			}
+			check("cut")
+			cancel()
+			users.Wait()
 			_ = p.Close(t.Context())
-			if s := p.Stats(); settledSum(s) != accepted || s.Running+s.Waiting != 0 {
-				t.Errorf("seed %d: %d of %d at the end: %+v", seed, settledSum(s), accepted, s)
+			check("closed")
+			if s := p.Stats(); s.Running+s.Waiting != 0 {
+				t.Errorf("%+v", s)
 			}
 		})
 	}

@@ -14,7 +14,7 @@ import (
 //
 // A worker runs elements until there are none, or until others wait for it. So in Stats, and in what
 // Close names, a stream is the workers that it has, whatever became of its elements, unless the cut
-// leaves some of them undone.
+// leaves some of them undone; a worker in which one panicked counts as panicked.
 func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		if err := check(ctx, f == nil); err != nil {
@@ -254,12 +254,13 @@ func (s *stream[T, R]) begin() (i int, v T, ok bool) {
 }
 
 // one calls f for an element. A panic is an error, and so is Goexit.
-func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) {
+func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) (panicked bool) {
 	var out R
 	var err error
 	returned := false
 	defer func() {
 		if !returned {
+			panicked = true
 			err = &PanicError{recover(), debug.Stack()}
 		}
 		s.mu.Lock()
@@ -282,6 +283,7 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 		err = because(ctx, err)
 	}
 	returned = true
+	return false
 }
 
 // pass yields the elements from head on that have their results.
@@ -357,7 +359,7 @@ func (s *stream[T, R]) abandon(r *runner) {
 }
 
 // run runs elements for as long as there are some and nobody else waits for the worker.
-func (s *stream[T, R]) run(r *runner, w *worker) {
+func (s *stream[T, R]) run(r *runner, w *worker) (panicked bool) {
 	s.mu.Lock()
 	s.coming--
 	for {
@@ -365,12 +367,12 @@ func (s *stream[T, R]) run(r *runner, w *worker) {
 		wanted := s.wanted()
 		s.mu.Unlock()
 		if !ok {
-			return
+			return panicked
 		}
 		if wanted {
 			s.call()
 		}
-		s.one(r, w, i, v, true)
+		panicked = s.one(r, w, i, v, true) || panicked
 		letGo, shut := s.p.pressure(s.inside, s.request)
 		s.mu.Lock()
 		if shut {
@@ -378,7 +380,7 @@ func (s *stream[T, R]) run(r *runner, w *worker) {
 		}
 		if letGo {
 			s.mu.Unlock()
-			return
+			return panicked
 		}
 	}
 }
