@@ -55,6 +55,23 @@ func TestStats_ARunnerWhoseElementPanics(t *testing.T) {
 	}
 }
 
+// Also if it goes on with others after that.
+func TestStats_ARunnerThatOutlivesAPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, Config{Workers: 1})
+		for range Stream(t.Context(), p, upTo(2), func(_ context.Context, v int) (int, error) {
+			time.Sleep(time.Second)
+			return v, ending(2 * v)() // a panic, and an error
+		}) {
+		}
+		synctest.Wait()
+		if s := p.Stats(); s.Tasks["panicked"] != 1 || s.Tasks["ok"] != 0 {
+			t.Error(s.Tasks)
+		}
+		_ = p.Close(t.Context())
+	})
+}
+
 // ending returns how a task, or a call, ends.
 func ending(kind int) func() error {
 	return func() error {
@@ -72,7 +89,7 @@ func ending(kind int) func() error {
 
 // At every moment when nobody moves all that was accepted waits, runs, or has ended in one way.
 func TestStats_AddUp(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 7))
 			p := mustNew(t, Config{Workers: 1 + int(seed%4), Logger: slog.New(slog.DiscardHandler)})
@@ -92,7 +109,7 @@ func TestStats_AddUp(t *testing.T) {
 			}
 			var users sync.WaitGroup
 			ctx, cancel := context.WithCancel(t.Context())
-			for step := range 300 {
+			for step := range 200 {
 				d, end, n := time.Duration(r.IntN(20))*time.Millisecond, ending(r.IntN(8)), r.IntN(10)
 				call := func(_ context.Context, v int) (int, error) {
 					time.Sleep(d)
