@@ -85,6 +85,7 @@ func (p *Pool) Close(ctx context.Context) error {
 		c.s = nil
 	}
 	p.register(c, 1)
+	p.admit() // to a slot that is lent
 	p.changed()
 	p.wakeForRest()
 	defer func() {
@@ -131,12 +132,7 @@ func (p *Pool) shut() {
 	}
 	p.closing = true
 	p.pressed.Store(true) // before anybody looks at who waits: see asker.tellClose
-	for p.first != nil {
-		s := p.first
-		p.unlink(s)
-		p.refusedClosed++
-		p.settle(s, ErrClosed)
-	}
+	p.refuse()
 	p.quit += p.idle
 	p.idle = 0
 	p.cond.Broadcast()
@@ -260,6 +256,7 @@ func (p *Pool) cut(cause error) {
 		}
 	}
 	p.probing = false
+	p.refuse()
 	for s := range p.scopes {
 		left = append(left, s.tasks...)
 		p.reserved -= len(s.tasks)
@@ -277,7 +274,7 @@ func (p *Pool) cut(cause error) {
 		p.outcomes.cancelled++
 		p.report = append(p.report, named{e.number, task})
 	}
-	p.mu.Unlock()
+	p.unlock()
 	p.cancel(ErrClosed)
 	for _, f := range futures {
 		f.abandon()

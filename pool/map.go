@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -84,7 +85,6 @@ type mapping[T, R any] struct {
 	claims atomic.Int64 // elements that have been taken
 	active atomic.Int64 // who takes them
 	lost   atomic.Bool  // an element was not called, or failed after the cut
-	short  atomic.Bool  // there was no room for a runner that was wanted
 	once   sync.Once
 
 	mu       sync.Mutex
@@ -101,7 +101,7 @@ func (m *mapping[T, R]) await() {
 	<-m.done
 }
 
-// call hands one more runner to the pool, if one is wanted.
+// call hands one more runner to the pool, if one is wanted. called: it has a place.
 func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err error) {
 	m.mu.Lock()
 	if m.wanted == 0 || m.claims.Load() >= int64(len(m.in)) {
@@ -109,7 +109,6 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		return false, nil
 	}
 	m.wanted--
-	m.short.Store(false)
 	m.mu.Unlock()
 	r := newRunner(m.ctx, m.p, m)
 	err = m.p.add(ctx, entry{c: r}, how)
@@ -118,10 +117,9 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		m.runners = append(m.runners, r)
 	} else {
 		m.wanted++
-		m.short.Store(true)
 	}
 	m.mu.Unlock()
-	return err == nil, err
+	return err == nil && r.offered.Load() == nil, err
 }
 
 func (m *mapping[T, R]) function() any { return m.f }
@@ -184,9 +182,6 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) (panicked
 				break
 			}
 		}
-		if m.short.Load() {
-			_, _ = m.call(ctx, offers)
-		}
 	}
 	returned = true
 	return false
@@ -225,12 +220,13 @@ func (m *mapping[T, R]) rest() {
 	}
 }
 
-// withdraw takes the runners that wait out of the queue.
+// withdraw takes the runners that wait out of the queue. The offer first, or it would get the place
+// of another.
 func (m *mapping[T, R]) withdraw() {
 	m.mu.Lock()
 	all := m.runners
 	m.mu.Unlock()
-	for _, r := range all {
+	for _, r := range slices.Backward(all) {
 		r.withdraw()
 	}
 }

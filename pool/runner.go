@@ -60,10 +60,11 @@ func (w *worker) awaitedBy() (*worker, *scope) {
 type runner struct {
 	context.Context // the job's
 	p               *Pool
-	job             job                    // written with Pool.mu held, by who has claimed it
-	w               atomic.Pointer[worker] // nil: it does not run
-	state           atomic.Uint32          // settled: at rest; waiting: in the queue; claimed: it runs, or never will
-	inQueue, buried bool                   // guarded by Pool.mu
+	job             job                       // written with Pool.mu held, by who has claimed it
+	w               atomic.Pointer[worker]    // nil: it does not run
+	state           atomic.Uint32             // settled: at rest; waiting: in the queue; claimed: it runs, or never will
+	inQueue, buried bool                      // guarded by Pool.mu
+	offered         atomic.Pointer[submitter] // it waits for room; written with Pool.mu held
 }
 
 func newRunner(ctx context.Context, p *Pool, j job) *runner {
@@ -90,6 +91,7 @@ func (r *runner) claim() bool              { return r.state.CompareAndSwap(waiti
 // without ever having come.
 func (r *runner) enterQueue() {
 	r.inQueue = true
+	r.offered.Store(nil)
 	r.state.CompareAndSwap(settled, waiting)
 }
 
@@ -123,12 +125,37 @@ func (r *runner) execute(w *worker, own bool) {
 	panicked = r.job.run(r, w)
 }
 
-// withdraw takes r out of the queue, if it is there. Its place may stay for a while, the job need not.
-func (r *runner) withdraw() bool {
-	if !r.claim() {
+// offer has r wait for room, behind those who do. p.mu is held.
+func (p *Pool) offer(r *runner) {
+	s := &submitter{e: entry{c: r}}
+	r.offered.Store(s)
+	p.link(s)
+}
+
+// unoffer has r wait no more, if it does.
+func (p *Pool) unoffer(r *runner) bool {
+	if r.offered.Load() == nil {
 		return false
 	}
-	r.p.bury(&r.inQueue, &r.buried, true)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := r.offered.Swap(nil)
+	if s == nil {
+		return false // it is in the queue by now
+	}
+	p.unlink(s)
+	return true
+}
+
+// withdraw takes r out of the queue, or from before it. Its place may stay for a while, the job need not.
+func (r *runner) withdraw() bool {
+	switch {
+	case r.p.unoffer(r):
+	case r.claim():
+		r.p.bury(&r.inQueue, &r.buried, true)
+	default:
+		return false
+	}
 	r.p.mu.Lock()
 	r.job = nil
 	r.p.mu.Unlock()

@@ -143,8 +143,8 @@ func (s *stream[T, R]) wanted() bool {
 	return s.next < s.tail && s.coming == 0 && s.runners < s.p.cfg.Workers
 }
 
-// call hands one more runner to the pool. The first one waits for room; the others, which the
-// consumer and runners that begin call, are welcome where there is some.
+// call hands one more runner to the pool. The first one waits for room; so do the others, which the
+// consumer and runners that begin call, but nobody waits for them.
 func (s *stream[T, R]) call() {
 	s.mu.Lock()
 	if !s.wanted() {
