@@ -137,3 +137,48 @@ func TestP1_ARunnerThatIsClaimed(t *testing.T) {
 		t.Error("in the queue after the cut")
 	}
 }
+
+// A Map waits for room with one runner at a time, and after the cut with none.
+func TestP3_OneOfferAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, Config{Workers: 4, Queue: 2})
+		offered := func() (n int) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for s := p.first; s != nil; s = s.next {
+				n++
+			}
+			return n
+		}
+		release := make(chan struct{})
+		for range 3 {
+			_ = p.Go(t.Context(), func(context.Context) error { <-release; return nil })
+		}
+		f := func(context.Context, int) (int, error) { <-release; return 0, nil }
+		go func() { _, _ = Map(t.Context(), p, make([]int, 10), f) }()
+		synctest.Wait()
+		go func() { _, _ = Map(t.Context(), p, make([]int, 10), f) }()
+		synctest.Wait()
+		p.mu.Lock()
+		waits := p.n
+		p.mu.Unlock()
+		if n := offered(); n != 1 || waits != 2 {
+			t.Errorf("%d offers of the second Map, and %d wait", n, waits)
+		}
+		close(release)
+		if err := p.Close(t.Context()); err != nil || offered() != 0 {
+			t.Errorf("%v, %d are left", err, offered())
+		}
+
+		p = mustNew(t, Config{})
+		p.cut(nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.offer(&runner{}); p.first == nil {
+			t.Error("no offer")
+		}
+		if p.admit(); p.n != 0 {
+			t.Error("in the queue after the cut")
+		}
+	})
+}
