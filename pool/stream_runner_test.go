@@ -151,19 +151,18 @@ func TestP3_OneOfferAtATime(t *testing.T) {
 			return n
 		}
 		release := make(chan struct{})
-		for range 3 {
+		for range 4 {
 			_ = p.Go(t.Context(), func(context.Context) error { <-release; return nil })
+			synctest.Wait()
 		}
-		f := func(context.Context, int) (int, error) { <-release; return 0, nil }
-		go func() { _, _ = Map(t.Context(), p, make([]int, 10), f) }()
-		synctest.Wait()
-		go func() { _, _ = Map(t.Context(), p, make([]int, 10), f) }()
+		_ = p.Go(t.Context(), nothing)
+		go func() { _, _ = Map(t.Context(), p, make([]int, 10), same) }()
 		synctest.Wait()
 		p.mu.Lock()
 		waits := p.n
 		p.mu.Unlock()
 		if n := offered(); n != 1 || waits != 2 {
-			t.Errorf("%d offers of the second Map, and %d wait", n, waits)
+			t.Errorf("%d offers, and %d wait", n, waits)
 		}
 		close(release)
 		if err := p.Close(t.Context()); err != nil || offered() != 0 {
