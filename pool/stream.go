@@ -205,19 +205,16 @@ func (s *stream[T, R]) left(r *runner, err error) {
 	s.runners--
 	s.spare = append(s.spare, r)
 	if s.runners == 0 {
-		if s.inside == nil {
-			s.drop(err)
-		}
+		s.drop(err)
 		s.wake()
 	}
 }
 
 // drop ends what nobody has begun. s.mu is held.
 func (s *stream[T, R]) drop(err error) {
-	var zero T
 	for ; s.next < s.tail; s.next++ {
 		e := s.at(s.next)
-		e.in, e.err, e.done = zero, err, true
+		e.err, e.done = err, true
 		s.lost = s.lost || s.p.cutted.Load()
 	}
 	s.tell()

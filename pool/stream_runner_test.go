@@ -181,3 +181,31 @@ func TestP3_OneOfferAtATime(t *testing.T) {
 		}
 	})
 }
+
+// The cut comes a moment before the contexts end.
+func TestC2_NoElementBetweenTheCutAndTheEndOfContexts(t *testing.T) {
+	for _, inside := range []bool{false, true} {
+		p := mustNew(t, Config{Workers: 2})
+		f := func(_ context.Context, v int) (int, error) { t.Errorf("%d is called", v); return v, nil }
+		use := func(ctx context.Context) error {
+			p.cutted.Store(true)
+			n := 0
+			for _, err := range Stream(ctx, p, upTo(3), f) {
+				if n++; err != ErrClosed {
+					t.Errorf("a stream: %v", err)
+				}
+			}
+			if _, err := Map(ctx, p, []int{0, 1, 2}, f); err != ErrClosed || n != 3 {
+				t.Errorf("a map: %v; %d elements of the stream", err, n)
+			}
+			p.cutted.Store(false)
+			return nil
+		}
+		if inside {
+			_ = p.Go(t.Context(), use)
+		} else {
+			_ = use(t.Context())
+		}
+		_ = p.Close(t.Context())
+	}
+}
