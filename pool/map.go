@@ -11,7 +11,8 @@ import (
 
 // Map calls f for every element of in and returns the results in order. The first error, by
 // index among those known, cancels the rest and is returned, with the results made until then,
-// when every call that was started has ended. After each element a runner goes to the end of
+// when every call that was started has ended; that of a call that returns the end of its context comes
+// with the cause, such as ErrClosed at the cut of Close. After each element a runner goes to the end of
 // the queue if others wait: a Map of a million holds nobody up. In a task of p it uses that
 // task's slot too, so one worker is enough. In Stats, and in what Close names, a Map is the workers
 // that it has, as a [Stream].
@@ -172,10 +173,9 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) (panicked
 			out[i], err = m.limited(w, in[i], own)
 		} else {
 			out[i], err = f(ctx, in[i])
-			err = because(ctx, err)
 		}
 		if err != nil {
-			m.fail(i, err)
+			m.fail(i, because(ctx, err))
 		}
 		if own {
 			if letGo, _ := m.p.pressure(nil, nil); letGo {

@@ -276,8 +276,9 @@ func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool)
 		out, err = s.f(a, v)
 		err = because(a, err)
 	default:
-		out, err = s.f(ctx, v)
-		err = because(ctx, err)
+		if out, err = s.f(ctx, v); err != nil {
+			err = because(ctx, err)
+		}
 	}
 	returned = true
 	return false
