@@ -77,18 +77,23 @@ func TestP3_AStreamOfAnEndedContext(t *testing.T) {
 	})
 }
 
-// A stream of a closed pool is one refusal, however many its elements are.
+// A stream of a pool that is being closed is one refusal, however many its elements are.
 func TestC1_AStreamOfAClosedPool(t *testing.T) {
-	p := newPool(t, pool.Config{})
-	closed(t, p)
-	for _, err := range pool.Stream(t.Context(), p, count(5), second) {
-		if err != pool.ErrClosed {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{})
+		release := hold(t, p)
+		go closed(t, p)
+		synctest.Wait()
+		for _, err := range pool.Stream(t.Context(), p, count(5), second) {
+			if err != pool.ErrClosed {
+				t.Error(err)
+			}
 		}
-	}
-	if n := p.Stats().Refused["closed"]; n != 1 {
-		t.Errorf("%d refused", n)
-	}
+		if n := p.Stats().Refused["closed"]; n != 1 {
+			t.Errorf("%d refused", n)
+		}
+		release()
+	})
 }
 
 // While the consumer is busy with a result, nothing begins after the end of the context, or the cut.
