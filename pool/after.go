@@ -13,11 +13,10 @@ type scopeKey struct{ p *Pool }
 // After works in the domain layer, in parts of a batch and behind any foreign wrapper.
 type scope struct {
 	context.Context
-	p       *Pool
-	tasks   []reservation // all guarded by p.mu
-	ended   bool
-	late    bool // it came after Close
-	closers int
+	p     *Pool
+	tasks []reservation // all guarded by p.mu
+	ended bool
+	late  bool // it came after Close
 }
 
 type reservation struct {

@@ -69,7 +69,8 @@ type closer struct {
 // accepted task ended by itself, else a *CloseError that names each that did not.
 //
 // In a task of p, known by ctx, it does not wait for that task, whose slot goes to those that wait
-// in the queue until Close returns. Any number of calls, together or
+// in the queue until Close returns. In a call of a Map or a Stream it does not wait for that call
+// either, nor for the task or the request that can only wait for it. Any number of calls, together or
 // later, give the same answer, each under its own ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	c := &closer{w: workerOf(ctx, p), quiet: make(chan struct{})}
@@ -84,6 +85,7 @@ func (p *Pool) Close(ctx context.Context) error {
 		c.s = nil
 	}
 	p.register(c, 1)
+	p.admit() // to a slot that is lent
 	p.changed()
 	p.wakeForRest()
 	defer func() {
@@ -129,12 +131,8 @@ func (p *Pool) shut() {
 		return
 	}
 	p.closing = true
-	for p.first != nil {
-		s := p.first
-		p.unlink(s)
-		p.refusedClosed++
-		p.settle(s, ErrClosed)
-	}
+	p.pressed.Store(true) // before anybody looks at who waits: see asker.tellClose
+	p.refuse()
 	p.quit += p.idle
 	p.idle = 0
 	p.cond.Broadcast()
@@ -159,9 +157,6 @@ func (p *Pool) register(c *closer, n int) {
 			p.lent--
 		}
 	}
-	if c.s != nil {
-		c.s.closers += n
-	}
 }
 
 // wakeForRest has somebody come for what waits, also in batches whose workers do not go on.
@@ -184,21 +179,18 @@ func (p *Pool) changed() {
 		p.stopTimers()
 		p.cancel(ErrClosed) // nothing is left that could see it; frees what derived from it
 	}
+	held := p.held()
 	for c := range p.closers {
 		workers, requests, reserved := len(p.all), p.requests, p.reserved
 		if c.w != nil || c.s != nil { // all who call from inside wait for each other's rest only
 			for _, w := range p.all {
-				if w.closers > 0 && !w.hasRest() {
+				if held.workers[w] && !w.hasRest() {
 					workers--
 				}
 			}
-			seen := map[*scope]bool{}
-			for other := range p.closers {
-				if other.s != nil && !other.s.ended && !seen[other.s] {
-					seen[other.s] = true
-					requests--
-					reserved -= len(other.s.tasks)
-				}
+			for s := range held.requests {
+				requests--
+				reserved -= len(s.tasks)
 			}
 		}
 		if workers == 0 && requests == 0 && reserved == 0 && p.living() == 0 {
@@ -208,6 +200,33 @@ func (p *Pool) changed() {
 				close(c.quiet)
 			}
 		}
+	}
+}
+
+// insiders are tasks and requests that do not end before a call of Close has returned.
+type insiders struct {
+	workers  map[*worker]bool
+	requests map[*scope]bool
+}
+
+// held returns those of all calls of Close. p.mu is held.
+func (p *Pool) held() insiders {
+	all := insiders{map[*worker]bool{}, map[*scope]bool{}}
+	for c := range p.closers {
+		all.add(c)
+	}
+	return all
+}
+
+// add adds where c was called, and who waits for that.
+func (i insiders) add(c *closer) {
+	w, s := c.w, c.s
+	for w != nil && !i.workers[w] {
+		i.workers[w] = true
+		w, s = w.awaitedBy()
+	}
+	if s != nil && !s.ended {
+		i.requests[s] = true
 	}
 }
 
@@ -237,6 +256,7 @@ func (p *Pool) cut(cause error) {
 		}
 	}
 	p.probing = false
+	p.refuse()
 	for s := range p.scopes {
 		left = append(left, s.tasks...)
 		p.reserved -= len(s.tasks)
@@ -254,7 +274,7 @@ func (p *Pool) cut(cause error) {
 		p.outcomes.cancelled++
 		p.report = append(p.report, named{e.number, task})
 	}
-	p.mu.Unlock()
+	p.unlock()
 	p.cancel(ErrClosed)
 	for _, f := range futures {
 		f.abandon()
@@ -293,8 +313,10 @@ func (p *Pool) named(c *closer, ended error) error {
 	defer p.mu.Unlock()
 	all := slices.Clone(p.report)
 	if ended != nil {
+		own := insiders{map[*worker]bool{}, map[*scope]bool{}}
+		own.add(c)
 		for _, w := range p.all {
-			if w == c.w {
+			if own.workers[w] {
 				continue
 			}
 			w.mu.Lock()

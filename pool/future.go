@@ -102,8 +102,9 @@ func (t *Future[T]) function() any {
 	return t.f
 }
 
-func (t *Future[T]) claim() bool { return t.state.CompareAndSwap(waiting, claimed) }
-func (t *Future[T]) abandon()    { t.settle(ErrClosed) }
+func (t *Future[T]) isWaiting() bool { return t.state.Load() == waiting }
+func (t *Future[T]) claim() bool     { return t.state.CompareAndSwap(waiting, claimed) }
+func (t *Future[T]) abandon()        { t.settle(ErrClosed) }
 
 // execute runs f in w's slot, unless somebody else has claimed it.
 func (t *Future[T]) execute(w *worker, own bool) {

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
 
 // Map calls f for every element of in and returns the results in order. The first error, by
 // index among those known, cancels the rest and is returned, with the results made until then,
-// when every call that was started has ended. After each element a runner goes to the end of
+// when every call that was started has ended; that of a call that returns the end of its context comes
+// with the cause, such as ErrClosed at the cut of Close. After each element a runner goes to the end of
 // the queue if others wait: a Map of a million holds nobody up. In a task of p it uses that
 // task's slot too, so one worker is enough. In Stats, and in what Close names, a Map is the workers
 // that it has, as a [Stream].
@@ -23,7 +25,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		return out, context.Cause(ctx)
 	}
 	inside := workerOf(ctx, p)
-	m := &mapping[T, R]{p: p, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
+	m := &mapping[T, R]{asker: asker{p: p, inside: inside, request: scopeOf(ctx, p)}, f: f, in: in, out: out, done: make(chan struct{}), failedAt: len(in)}
 	m.ctx, m.cancel = context.WithCancelCause(ctx)
 	unwatch := context.AfterFunc(p.base, func() { m.cancel(ErrClosed) })
 	unhalt := context.AfterFunc(m.ctx, m.halt) // by the end of ctx, an error, or the cut
@@ -32,7 +34,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 		unhalt()
 		m.cancel(nil)
 		m.halt() // after Goexit in its own slot there may be something to end
-		<-m.done
+		m.await()
 		m.withdraw() // those that came too late
 	}()
 
@@ -56,13 +58,13 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 			m.work(m.ctx, inside, false)
 		}()
 	}
-	<-m.done
+	m.await()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.err != nil:
 		return out, m.err
-	case !m.skipped.Load():
+	case !m.lost.Load():
 		return out, nil
 	case ctx.Err() != nil:
 		return out, context.Cause(ctx)
@@ -72,7 +74,7 @@ func Map[T, R any](ctx context.Context, p *Pool, in []T, f func(ctx context.Cont
 
 // mapping is the state of one Map.
 type mapping[T, R any] struct {
-	p      *Pool
+	asker
 	ctx    context.Context // of the calls: ends with the caller's, by an error, and at the cut
 	cancel context.CancelCauseFunc
 	f      func(ctx context.Context, v T) (R, error)
@@ -80,12 +82,11 @@ type mapping[T, R any] struct {
 	out    []R
 	done   chan struct{} // nothing will be called any more
 
-	_       [64]byte     // what is above is read by all
-	claims  atomic.Int64 // elements that have been taken
-	active  atomic.Int64 // who takes them
-	skipped atomic.Bool  // an element was not called
-	short   atomic.Bool  // there was no room for a runner that was wanted
-	once    sync.Once
+	_      [64]byte     // what is above is read by all
+	claims atomic.Int64 // elements that have been taken
+	active atomic.Int64 // who takes them
+	lost   atomic.Bool  // an element was not called, or failed after the cut
+	once   sync.Once
 
 	mu       sync.Mutex
 	runners  []*runner // that the pool has got
@@ -94,7 +95,14 @@ type mapping[T, R any] struct {
 	failedAt int
 }
 
-// call hands one more runner to the pool, if one is wanted.
+// await returns when nothing will be called any more.
+func (m *mapping[T, R]) await() {
+	m.waits.Store(true)
+	m.tellClose()
+	<-m.done
+}
+
+// call hands one more runner to the pool, if one is wanted. called: it has a place.
 func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err error) {
 	m.mu.Lock()
 	if m.wanted == 0 || m.claims.Load() >= int64(len(m.in)) {
@@ -102,7 +110,6 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		return false, nil
 	}
 	m.wanted--
-	m.short.Store(false)
 	m.mu.Unlock()
 	r := newRunner(m.ctx, m.p, m)
 	err = m.p.add(ctx, entry{c: r}, how)
@@ -111,25 +118,24 @@ func (m *mapping[T, R]) call(ctx context.Context, how asking) (called bool, err 
 		m.runners = append(m.runners, r)
 	} else {
 		m.wanted++
-		m.short.Store(true)
 	}
 	m.mu.Unlock()
-	return err == nil, err
+	return err == nil && r.offered.Load() == nil, err
 }
 
 func (m *mapping[T, R]) function() any { return m.f }
 
 func (m *mapping[T, R]) unfinished() bool {
-	return m.skipped.Load() || m.claims.Load() < int64(len(m.in))
+	return m.lost.Load() || m.claims.Load() < int64(len(m.in))
 }
 
 // abandon has nothing to do: the cut ends the context of the calls, and Map with it.
 func (m *mapping[T, R]) abandon(*runner) {}
 
-func (m *mapping[T, R]) run(r *runner, w *worker) {
+func (m *mapping[T, R]) run(r *runner, w *worker) (panicked bool) {
 	m.active.Add(1)
 	_, _ = m.call(r, offers) // workers come one by one, each when the one before has begun
-	m.work(r, w, true)
+	return m.work(r, w, true)
 }
 
 // leave has r go to the end of the queue if there is something left, as others waited.
@@ -143,11 +149,12 @@ func (m *mapping[T, R]) leave(r *runner) {
 
 // work calls f for one element after another. own: as w's own task, which is for as long as nobody
 // else waits for w. A panic is an error, and so is Goexit.
-func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
+func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) (panicked bool) {
 	in, out, f, timed := m.in, m.out, m.f, m.p.cfg.TaskTimeout > 0
 	i, returned := 0, false
 	defer func() {
 		if !returned {
+			panicked = true
 			m.fail(i, &PanicError{recover(), debug.Stack()})
 		}
 	}()
@@ -168,25 +175,24 @@ func (m *mapping[T, R]) work(ctx context.Context, w *worker, own bool) {
 			out[i], err = f(ctx, in[i])
 		}
 		if err != nil {
-			m.fail(i, err)
+			m.fail(i, because(ctx, err))
 		}
 		if own {
 			if letGo, _ := m.p.pressure(nil, nil); letGo {
 				break
 			}
 		}
-		if m.short.Load() {
-			_, _ = m.call(ctx, offers)
-		}
 	}
 	returned = true
+	return false
 }
 
 // limited calls f within TaskTimeout.
 func (m *mapping[T, R]) limited(w *worker, v T, own bool) (R, error) {
 	a := w.beginCall(m.ctx, own)
 	defer a.end()
-	return m.f(a, v)
+	out, err := m.f(a, v)
+	return out, because(a, err)
 }
 
 // next takes an element, which is none if there are no more.
@@ -195,7 +201,7 @@ func (m *mapping[T, R]) next() int { return int(m.claims.Add(1) - 1) }
 // stop has nobody take any more elements.
 func (m *mapping[T, R]) stop() {
 	if n := int64(len(m.in)); m.claims.Swap(n) < n {
-		m.skipped.Store(true)
+		m.lost.Store(true)
 	}
 }
 
@@ -214,12 +220,13 @@ func (m *mapping[T, R]) rest() {
 	}
 }
 
-// withdraw takes the runners that wait out of the queue.
+// withdraw takes the runners that wait out of the queue. The offer first, or it would get the place
+// of another.
 func (m *mapping[T, R]) withdraw() {
 	m.mu.Lock()
 	all := m.runners
 	m.mu.Unlock()
-	for _, r := range all {
+	for _, r := range slices.Backward(all) {
 		r.withdraw()
 	}
 }
@@ -227,13 +234,11 @@ func (m *mapping[T, R]) withdraw() {
 func (m *mapping[T, R]) fail(i int, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if p := (*PanicError)(nil); errors.Is(err, context.Canceled) && !errors.As(err, &p) {
-		switch {
-		case m.err != nil:
-			return // an echo of our own cancelling
-		case m.ctx.Err() != nil:
-			err = context.Cause(m.ctx) // of the caller's, or of the cut: that is ErrClosed
-		}
+	if m.p.cutted.Load() {
+		m.lost.Store(true)
+	}
+	if p := (*PanicError)(nil); m.err != nil && errors.Is(err, context.Canceled) && !errors.As(err, &p) {
+		return // an echo of our own cancelling
 	}
 	if i < m.failedAt {
 		m.failedAt, m.err = i, err

@@ -131,7 +131,8 @@ func check(ctx context.Context, noFunction bool) error {
 	return nil
 }
 
-// A submitter waits for room. It is used again, with its channel.
+// A submitter waits for room. It is used again, with its channel. One without stands for an offer,
+// which nobody waits for: a worker that comes free finds it there, however long the calls of its job take.
 type submitter struct {
 	e          entry
 	next, prev *submitter
@@ -146,7 +147,7 @@ type asking int
 const (
 	waits  asking = iota // for room
 	tries                // takes a refusal for an answer
-	offers               // help, welcome where there is room: none is no refusal
+	offers               // the help of a runner, now or when there is room
 )
 
 // add accepts e or says why not. ctx tells who asks, and bounds the wait.
@@ -173,10 +174,13 @@ func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 		p.wakeAndUnlock()
 		return nil
 	}
+	if how == offers {
+		p.offer(e.c.(*runner))
+		p.mu.Unlock()
+		return nil
+	}
 	if how != waits || ended || w != nil {
-		if how != offers {
-			p.refusedFull++
-		}
+		p.refusedFull++
 		p.mu.Unlock()
 		if how == waits && ended {
 			return errors.Join(ErrFull, context.Cause(ctx))
@@ -184,13 +188,8 @@ func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 		return ErrFull
 	}
 	s := p.submitters.Get().(*submitter)
-	s.e, s.prev = e, p.last
-	if p.last == nil {
-		p.first = s
-	} else {
-		p.last.next = s
-	}
-	p.last = s
+	s.e = e
+	p.link(s)
 	p.blocked++
 	p.mu.Unlock()
 	return p.await(ctx, s)
@@ -223,6 +222,7 @@ func (p *Pool) giveUp(ctx context.Context, s *submitter) error {
 		return s.err
 	}
 	p.unlink(s)
+	p.blocked--
 	p.refusedFull++
 	p.mu.Unlock()
 	return errors.Join(ErrFull, context.Cause(ctx))
@@ -259,6 +259,16 @@ func (p *Pool) room() bool {
 // what is in the queue would wait for it.
 func (p *Pool) slots() int { return p.cfg.Workers + p.lent }
 
+func (p *Pool) link(s *submitter) {
+	s.prev = p.last
+	if p.last == nil {
+		p.first = s
+	} else {
+		p.last.next = s
+	}
+	p.last = s
+}
+
 func (p *Pool) unlink(s *submitter) {
 	if s.prev == nil {
 		p.first = s.next
@@ -270,21 +280,37 @@ func (p *Pool) unlink(s *submitter) {
 	} else {
 		s.next.prev = s.prev
 	}
-	p.blocked--
 }
 
 // admit moves submitters into the queue while there is room, in order. Whoever makes room calls
 // it under the same lock, so nobody can overtake them; they are told by unlock.
 func (p *Pool) admit() {
-	for p.first != nil && p.room() {
+	for p.first != nil && p.room() && !p.cutted.Load() {
 		s := p.first
 		p.unlink(s)
 		p.push(s.e)
-		p.settle(s, nil)
+		if s.told != nil {
+			p.settle(s, nil)
+		}
 	}
 }
 
+// refuse tells those who wait for room that there will be none. Offers stay until their jobs end.
+func (p *Pool) refuse() {
+	for s := p.first; s != nil; {
+		next := s.next
+		if s.told != nil {
+			p.unlink(s)
+			p.refusedClosed++
+			p.settle(s, ErrClosed)
+		}
+		s = next
+	}
+}
+
+// settle is for a submitter that has been unlinked.
 func (p *Pool) settle(s *submitter, err error) {
+	p.blocked--
 	s.e, s.err, s.settled = entry{}, err, true
 	s.next, s.prev = p.admitted, nil
 	p.admitted = s

@@ -16,6 +16,7 @@ type promise interface {
 	enterQueue()                 // under Pool.mu: it is put in
 	leaveQueue() (alive bool)    // under Pool.mu: it is taken out
 	execute(w *worker, own bool) // if nobody else has claimed it
+	isWaiting() bool             // nobody has claimed it
 	claim() bool                 // false: somebody else has
 	abandon()                    // ends it with ErrClosed, by who has claimed it; not under Pool.mu
 	function() any
@@ -57,8 +58,8 @@ func (q *queue) push(e entry) {
 
 // jobIsNext reports whether the first entry is a runner.
 func (q *queue) jobIsNext() bool {
-	if q.n == 0 {
-		return false
+	if q.n == 0 || q.ring[q.head].f != nil {
+		return false // a task, perhaps with the context of a runner
 	}
 	_, is := q.ring[q.head].c.(*runner)
 	return is

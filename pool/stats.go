@@ -6,8 +6,8 @@ import (
 	"github.com/hotpath-go/hotpath/internal/stat"
 )
 
-// Stats is a snapshot of what a Pool has done since it was made. Every accepted task ends in
-// exactly one outcome.
+// Stats is a snapshot of what a Pool has done since it was made. Every accepted task waits, runs, or
+// has ended in exactly one outcome; what its waiter runs (see Future.Wait) is nowhere until it has.
 type Stats struct {
 	Tasks       map[string]uint64 `metric:"hotpath_pool_tasks_total" label:"outcome" help:"Accepted tasks, by how they ended."` // ok failed panicked cancelled dropped
 	Refused     map[string]uint64 `metric:"hotpath_pool_refused_total" label:"reason" help:"Tasks not accepted, by reason."`    // full closed
@@ -60,10 +60,11 @@ func (p *Pool) Stats() Stats {
 	if p.cfg.TaskTimeout > 0 {
 		now = time.Now()
 	}
-	running := int64(0)
+	running, waits := int64(0), p.living()+p.reserved
 	for _, w := range p.all {
 		w.mu.Lock()
 		o.include(w.outcomes)
+		waits += w.waiting()
 		if w.inTask {
 			running++
 			if p.cfg.TaskTimeout > 0 && now.Sub(w.started) > p.cfg.TaskTimeout {
@@ -76,7 +77,7 @@ func (p *Pool) Stats() Stats {
 		Tasks:   map[string]uint64{"ok": o.ok, "failed": o.failed, "panicked": o.panicked, "cancelled": o.cancelled, "dropped": o.dropped},
 		Refused: map[string]uint64{"full": p.refusedFull, "closed": p.refusedClosed},
 		Helped:  o.helped, Unwrapped: p.unwrapped,
-		Waiting: int64(p.living() + p.reserved), Blocked: int64(p.blocked),
+		Waiting: int64(waits), Blocked: int64(p.blocked),
 		Running: running, Overdue: overdue, Capacity: int64(p.cfg.Queue),
 		WaitSeconds: p.wait.Read(), RunSeconds: p.run.Read(),
 	}

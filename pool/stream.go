@@ -14,7 +14,7 @@ import (
 //
 // A worker runs elements until there are none, or until others wait for it. So in Stats, and in what
 // Close names, a stream is the workers that it has, whatever became of its elements, unless the cut
-// leaves some of them undone.
+// leaves some of them undone; a worker in which one panicked counts as panicked.
 func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx context.Context, v T) (R, error)) iter.Seq2[R, error] {
 	return func(yield func(R, error) bool) {
 		if err := check(ctx, f == nil); err != nil {
@@ -26,7 +26,7 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 			}
 			return
 		}
-		s := &stream[T, R]{p: p, caller: ctx, f: f, inside: workerOf(ctx, p), request: scopeOf(ctx, p), told: make(chan struct{}, 1)}
+		s := &stream[T, R]{asker: asker{p: p, inside: workerOf(ctx, p), request: scopeOf(ctx, p)}, caller: ctx, f: f, told: make(chan struct{}, 1)}
 		s.slots = make([]element[T, R], min(2*p.cfg.Workers, smallestRing))
 		var cancel context.CancelCauseFunc
 		s.ctx, cancel = context.WithCancelCause(ctx)
@@ -60,14 +60,12 @@ func Stream[T, R any](ctx context.Context, p *Pool, in iter.Seq[T], f func(ctx c
 // Outside of the pool's tasks there is a runner whenever there is something to begin: put calls
 // one, or refuses what it put, and a runner that ends leaves nothing behind.
 type stream[T, R any] struct {
-	p       *Pool
-	caller  context.Context
-	ctx     context.Context // of the calls: ends with the caller's, by break, and at the cut
-	f       func(ctx context.Context, v T) (R, error)
-	inside  *worker // whose task iterates; it runs elements itself while it waits
-	request *scope  // in which it iterates
-	head    int     // the consumer's alone
-	told    chan struct{}
+	asker  // who iterates; in a task it runs elements itself while it waits
+	caller context.Context
+	ctx    context.Context // of the calls: ends with the caller's, by break, and at the cut
+	f      func(ctx context.Context, v T) (R, error)
+	head   int // the consumer's alone
+	told   chan struct{}
 
 	mu         sync.Mutex      // never held together with Pool.mu
 	slots      []element[T, R] // grows up to 2 x Workers
@@ -75,7 +73,7 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
-	lost       bool      // one was not called, for the cut had come
+	lost       bool      // one was not called, or failed, for the cut had come
 	runners    int       // that the pool has, or is about to get
 	coming     int       // those of them that have not begun
 	all, spare []*runner // spare: to be used again
@@ -145,8 +143,8 @@ func (s *stream[T, R]) wanted() bool {
 	return s.next < s.tail && s.coming == 0 && s.runners < s.p.cfg.Workers
 }
 
-// call hands one more runner to the pool. The first one waits for room; the others, which the
-// consumer and runners that begin call, are welcome where there is some.
+// call hands one more runner to the pool. The first one waits for room; so do the others, which the
+// consumer and runners that begin call, but nobody waits for them.
 func (s *stream[T, R]) call() {
 	s.mu.Lock()
 	if !s.wanted() {
@@ -207,19 +205,16 @@ func (s *stream[T, R]) left(r *runner, err error) {
 	s.runners--
 	s.spare = append(s.spare, r)
 	if s.runners == 0 {
-		if s.inside == nil {
-			s.drop(err)
-		}
+		s.drop(err)
 		s.wake()
 	}
 }
 
 // drop ends what nobody has begun. s.mu is held.
 func (s *stream[T, R]) drop(err error) {
-	var zero T
 	for ; s.next < s.tail; s.next++ {
 		e := s.at(s.next)
-		e.in, e.err, e.done = zero, err, true
+		e.err, e.done = err, true
 		s.lost = s.lost || s.p.cutted.Load()
 	}
 	s.tell()
@@ -232,8 +227,11 @@ func (s *stream[T, R]) tell() {
 	}
 }
 
+// wake has the consumer look again. It does not wait from this moment on: Close must not take it
+// for idle until it does again.
 func (s *stream[T, R]) wake() {
 	s.awaited = 0
+	s.waits.Store(false)
 	select {
 	case s.told <- struct{}{}:
 	default:
@@ -253,32 +251,37 @@ func (s *stream[T, R]) begin() (i int, v T, ok bool) {
 }
 
 // one calls f for an element. A panic is an error, and so is Goexit.
-func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) {
+func (s *stream[T, R]) one(ctx context.Context, w *worker, i int, v T, own bool) (panicked bool) {
 	var out R
 	var err error
-	returned, lost := false, false
+	returned := false
 	defer func() {
 		if !returned {
+			panicked = true
 			err = &PanicError{recover(), debug.Stack()}
 		}
 		s.mu.Lock()
 		e := s.at(i)
 		e.out, e.err, e.done = out, err, true
-		s.lost = s.lost || lost
+		s.lost = s.lost || err != nil && s.p.cutted.Load()
 		s.tell()
 		s.mu.Unlock()
 	}()
 	switch {
 	case s.ctx.Err() != nil || s.p.cutted.Load():
-		err, lost = s.ended(), s.p.cutted.Load()
+		err = s.ended()
 	case s.p.cfg.TaskTimeout > 0:
 		a := w.beginCall(s.ctx, own)
 		defer a.end()
 		out, err = s.f(a, v)
+		err = because(a, err)
 	default:
-		out, err = s.f(ctx, v)
+		if out, err = s.f(ctx, v); err != nil {
+			err = because(ctx, err)
+		}
 	}
 	returned = true
+	return false
 }
 
 // pass yields the elements from head on that have their results.
@@ -326,10 +329,13 @@ func (s *stream[T, R]) await(yield func(R, error) bool) bool {
 			}
 		}
 		s.awaited = s.head + 1
+		s.waits.Store(true)
 		s.mu.Unlock()
+		s.tellClose()
 		select {
 		case <-s.told:
 		case <-ended:
+			s.waits.Store(false)
 		}
 	}
 }
@@ -351,7 +357,7 @@ func (s *stream[T, R]) abandon(r *runner) {
 }
 
 // run runs elements for as long as there are some and nobody else waits for the worker.
-func (s *stream[T, R]) run(r *runner, w *worker) {
+func (s *stream[T, R]) run(r *runner, w *worker) (panicked bool) {
 	s.mu.Lock()
 	s.coming--
 	for {
@@ -359,12 +365,12 @@ func (s *stream[T, R]) run(r *runner, w *worker) {
 		wanted := s.wanted()
 		s.mu.Unlock()
 		if !ok {
-			return
+			return panicked
 		}
 		if wanted {
 			s.call()
 		}
-		s.one(r, w, i, v, true)
+		panicked = s.one(r, w, i, v, true) || panicked
 		letGo, shut := s.p.pressure(s.inside, s.request)
 		s.mu.Lock()
 		if shut {
@@ -372,7 +378,7 @@ func (s *stream[T, R]) run(r *runner, w *worker) {
 		}
 		if letGo {
 			s.mu.Unlock()
-			return
+			return panicked
 		}
 	}
 }
@@ -411,7 +417,9 @@ func (s *stream[T, R]) end() {
 	}
 	s.mu.Lock()
 	for s.runners > 0 {
+		s.waits.Store(true)
 		s.mu.Unlock()
+		s.tellClose()
 		<-s.told
 		s.mu.Lock()
 	}

@@ -49,24 +49,20 @@ func (c *held) Value(k any) any {
 func TestP1_BreakWhileARunnerIsCalled(t *testing.T) {
 	for _, room := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			p := mustNew(t, Config{Workers: 2, Queue: -1})
-			release, started := make(chan struct{}), make(chan struct{})
+			p := mustNew(t, Config{Workers: 2, Queue: 1})
+			one, release := make(chan struct{}), make(chan struct{})
 			c := &held{Context: context.Background(), p: p, in: make(chan struct{}), out: make(chan struct{})}
-			first, begun := make(chan struct{}), make(chan struct{})
 			in := func(yield func(int) bool) {
-				_ = p.Go(context.Background(), func(context.Context) error { close(started); <-release; return nil })
-				<-started
-				if !yield(0) {
-					return
-				}
-				<-begun
-				if !yield(1) || !yield(2) { // no room for more runners
-					return
-				}
+				_ = p.Go(context.Background(), func(context.Context) error { <-one; return nil })
+				_ = p.Go(context.Background(), func(context.Context) error { <-release; return nil })
+				yield(0)
+				yield(1)
+				go func() { _ = p.Go(context.Background(), nothing) }() // has the place of the first runner
+				synctest.Wait()
 				c.armed.Store(true)
-				close(first) // the runner begins 1, and calls another one for 2: held on its way
+				close(one) // the runner begins 0, and calls another one for 1: held on its way
 				<-c.in
-				yield(3)
+				panic("enough")
 			}
 			go func() {
 				<-c.in
@@ -77,15 +73,12 @@ func TestP1_BreakWhileARunnerIsCalled(t *testing.T) {
 				}
 				close(c.out)
 			}()
-			for range Stream(c, p, in, func(_ context.Context, v int) (int, error) {
-				if v == 0 {
-					close(begun)
-					<-first
+			func() {
+				defer func() { _ = recover() }()
+				for range Stream(c, p, in, same) {
 				}
-				return v, nil
-			}) {
-				break
-			}
+			}()
+			synctest.Wait()
 			if n := p.Stats().Waiting; n != 0 {
 				t.Errorf("%d wait", n)
 			}

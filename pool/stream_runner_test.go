@@ -138,21 +138,74 @@ func TestP1_ARunnerThatIsClaimed(t *testing.T) {
 	}
 }
 
-// What a Map or a Stream offers is help that it would like: nobody's task is refused with it.
-func TestMetrics_OffersAreNoRefusals(t *testing.T) {
-	p, err := New(Config{Workers: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for _, how := range []asking{offers, waits} {
-		if err := p.add(t.Context(), entry{}, how); err != ErrClosed {
-			t.Errorf("%v, want ErrClosed", err)
+// A Map waits for room with one runner at a time, and after the cut with none.
+func TestP3_OneOfferAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := mustNew(t, Config{Workers: 4, Queue: 2})
+		offered := func() (n int) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			for s := p.first; s != nil; s = s.next {
+				n++
+			}
+			return n
 		}
-	}
-	if n := p.Stats().Refused["closed"]; n != 1 {
-		t.Errorf("%d refused, want the one that was no offer", n)
+		release := make(chan struct{})
+		for range 4 {
+			_ = p.Go(t.Context(), func(context.Context) error { <-release; return nil })
+			synctest.Wait()
+		}
+		_ = p.Go(t.Context(), nothing)
+		go func() { _, _ = Map(t.Context(), p, make([]int, 10), same) }()
+		synctest.Wait()
+		p.mu.Lock()
+		waits := p.n
+		p.mu.Unlock()
+		if n := offered(); n != 1 || waits != 2 {
+			t.Errorf("%d offers, and %d wait", n, waits)
+		}
+		close(release)
+		if err := p.Close(t.Context()); err != nil || offered() != 0 {
+			t.Errorf("%v, %d are left", err, offered())
+		}
+
+		p = mustNew(t, Config{})
+		p.cut(nil)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.offer(&runner{}); p.first == nil {
+			t.Error("no offer")
+		}
+		if p.admit(); p.n != 0 {
+			t.Error("in the queue after the cut")
+		}
+	})
+}
+
+// The cut comes a moment before the contexts end.
+func TestC2_NoElementBetweenTheCutAndTheEndOfContexts(t *testing.T) {
+	for _, inside := range []bool{false, true} {
+		p := mustNew(t, Config{Workers: 2})
+		f := func(_ context.Context, v int) (int, error) { t.Errorf("%d is called", v); return v, nil }
+		use := func(ctx context.Context) error {
+			p.cutted.Store(true)
+			n := 0
+			for _, err := range Stream(ctx, p, upTo(3), f) {
+				if n++; err != ErrClosed {
+					t.Errorf("a stream: %v", err)
+				}
+			}
+			if _, err := Map(ctx, p, []int{0, 1, 2}, f); err != ErrClosed || n != 3 {
+				t.Errorf("a map: %v; %d elements of the stream", err, n)
+			}
+			p.cutted.Store(false)
+			return nil
+		}
+		if inside {
+			_ = p.Go(t.Context(), use)
+		} else {
+			_ = use(t.Context())
+		}
+		_ = p.Close(t.Context())
 	}
 }

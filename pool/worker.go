@@ -225,6 +225,16 @@ func (w *worker) next() bool {
 	}
 }
 
+// waiting is how many tasks of its batch have not begun, without those that never will. w.mu is held.
+func (w *worker) waiting() (n int) {
+	for _, e := range w.rest[w.lo:w.hi] {
+		if e.f != nil || e.c.(promise).isWaiting() {
+			n++
+		}
+	}
+	return n
+}
+
 // hasRest reports whether tasks of its batch have not begun.
 func (w *worker) hasRest() bool {
 	w.mu.Lock()
