@@ -47,7 +47,11 @@ func TestNew_EveryProblemAtOnce(t *testing.T) {
 
 // What comes back from Redis with less in it than was put there would be a wrong answer.
 func TestNew_RefusesValuesThatJSONWouldCut(t *testing.T) {
-	type inner struct{ Name, secret string }
+	type inner struct {
+		Name string
+		//lint:ignore U1000 it is what would be lost
+		secret string
+	}
 	type list struct {
 		Next *list
 		inner

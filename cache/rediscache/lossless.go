@@ -12,13 +12,9 @@ import (
 // that another process gets with less in it is worse than none. What marshals itself is believed.
 func loss(t reflect.Type) string { return lossOf(t, map[reflect.Type]bool{}) }
 
-var (
-	jsonMarshaler = reflect.TypeFor[json.Marshaler]()
-	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
-)
-
 func lossOf(t reflect.Type, seen map[reflect.Type]bool) string {
-	if p := reflect.PointerTo(t); seen[t] || p.Implements(jsonMarshaler) || p.Implements(textMarshaler) {
+	p := reflect.PointerTo(t)
+	if seen[t] || p.Implements(reflect.TypeFor[json.Marshaler]()) || p.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
 		return ""
 	}
 	seen[t] = true
