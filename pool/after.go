@@ -124,7 +124,7 @@ func (p *Pool) After(ctx context.Context, f func(ctx context.Context) error) err
 			case p.cutted.Load() || p.over:
 				p.refusedClosed++
 				return ErrClosed
-			case !p.room():
+			case !p.roomLater():
 				p.refusedFull++
 				return ErrFull
 			}

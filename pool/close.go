@@ -58,6 +58,7 @@ const cleanUp = 5 * time.Second
 // A closer is one call of Close that waits.
 type closer struct {
 	w     *worker // called from inside its task
+	task  uint64  // of that number, as during has it
 	s     *scope  // or from inside this request
 	quiet chan struct{}
 }
@@ -70,14 +71,15 @@ type closer struct {
 //
 // In a task of p, known by ctx, it does not wait for that task, whose slot goes to those that wait
 // in the queue until Close returns. In a call of a Map or a Stream it does not wait for that call
-// either, nor for the task or the request that can only wait for it. Any number of calls, together or
+// either, nor for the task or the request that can only wait for it; for a task that waits for the
+// Future in which it is called it does, to the cut. Any number of calls, together or
 // later, give the same answer, each under its own ctx.
 func (p *Pool) Close(ctx context.Context) error {
 	c := &closer{w: workerOf(ctx, p), quiet: make(chan struct{})}
-	if c.w == nil {
-		if s := scopeOf(ctx, p); s != nil {
-			c.s = s
-		}
+	if c.w != nil {
+		c.task = c.w.taskNumber()
+	} else {
+		c.s = scopeOf(ctx, p)
 	}
 	p.mu.Lock()
 	p.shut()
@@ -221,6 +223,9 @@ func (p *Pool) held() insiders {
 // add adds where c was called, and who waits for that.
 func (i insiders) add(c *closer) {
 	w, s := c.w, c.s
+	if w != nil && w.during(c.task) == nil {
+		return // Close outlives the task that it was called from
+	}
 	for w != nil && !i.workers[w] {
 		i.workers[w] = true
 		w, s = w.awaitedBy()

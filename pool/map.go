@@ -237,7 +237,7 @@ func (m *mapping[T, R]) fail(i int, err error) {
 	if m.p.cutted.Load() {
 		m.lost.Store(true)
 	}
-	if p := (*PanicError)(nil); m.err != nil && errors.Is(err, context.Canceled) && !errors.As(err, &p) {
+	if _, panicked := err.(*PanicError); m.err != nil && !panicked && errors.Is(err, context.Canceled) {
 		return // an echo of our own cancelling
 	}
 	if i < m.failedAt {
@@ -247,9 +247,10 @@ func (m *mapping[T, R]) fail(i int, err error) {
 	m.cancel(err)
 }
 
-// crowded reports whether tasks wait while every worker is busy, in the queue or in a batch. p.mu is held.
+// crowded reports whether tasks wait while every worker is busy: in the queue, before it, or in a
+// batch. p.mu is held.
 func (p *Pool) crowded() bool {
-	return p.busy >= p.cfg.Workers && (p.living() > 0 || p.batched > 0 && p.anyRest())
+	return p.busy >= p.cfg.Workers && (p.living() > 0 || p.blocked > 0 || p.batched > 0 && p.anyRest())
 }
 
 // anyRest reports whether a task of a batch has not begun. p.mu is held.

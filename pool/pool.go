@@ -191,7 +191,7 @@ func (p *Pool) add(ctx context.Context, e entry, how asking) error {
 	s.e = e
 	p.link(s)
 	p.blocked++
-	p.mu.Unlock()
+	p.unlock()
 	return p.await(ctx, s)
 }
 
@@ -245,13 +245,24 @@ func (p *Pool) putBack(e entry) bool {
 		p.mu.Unlock()
 		return false
 	}
+	if p.first != nil { // behind those who wait for room
+		p.offer(e.c.(*runner))
+		p.unlock()
+		return true
+	}
 	p.push(e)
 	p.wakeAndUnlock()
 	return true
 }
 
-// room: a task that a free worker will take at once does not wait.
+// room: a task that a free worker will take at once does not wait, nor for what is reserved: that may
+// be by requests which wait for it.
 func (p *Pool) room() bool {
+	return p.living() < p.slots()-p.busy || p.roomLater()
+}
+
+// roomLater: there is room for one more, when all that is reserved has come.
+func (p *Pool) roomLater() bool {
 	return p.living()+p.reserved < p.cfg.Queue+p.slots()-p.busy
 }
 

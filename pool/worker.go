@@ -57,6 +57,13 @@ func (w *worker) during(task uint64) any {
 	return w
 }
 
+// taskNumber is what during takes for the task that w runs.
+func (w *worker) taskNumber() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.number + 1
+}
+
 // workerOf returns the slot of the task of p that ctx belongs to, nil if there is none.
 func workerOf(ctx context.Context, p *Pool) *worker {
 	w, _ := ctx.Value(p).(*worker)
@@ -217,6 +224,9 @@ func (w *worker) next() bool {
 		p.cond.Wait()
 		if p.quit > 0 {
 			p.quit--
+			if p.living() > 0 || p.batched > 0 { // it came after the word to end, and found nobody idle
+				continue
+			}
 			p.leave(w)
 			p.unlock()
 			return false
