@@ -68,7 +68,6 @@ func open(ctx context.Context, env environment, p Plan, next func(i int) Action)
 	// The pacing thread sleeps in the system: nothing else may run on it meanwhile.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	attend()
 
 	var flying atomic.Int64
 	moments := newSchedule(p.Rate, p.Seed)

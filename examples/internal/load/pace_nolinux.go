@@ -1,6 +1,0 @@
-//go:build !linux
-
-package load
-
-// attend is for Linux alone.
-func attend() {}
