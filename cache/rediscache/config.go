@@ -68,6 +68,11 @@ func (cfg Config[V]) withDefaults() (Config[V], error) {
 	if len(cfg.Client.InitAddress) == 0 {
 		bad("Client.InitAddress is empty: must have an address")
 	}
+	for i, address := range cfg.Client.InitAddress {
+		if strings.Contains(address, "://") { // not shown: a password may stand in it
+			bad("Client.InitAddress[%d] is a URL: must be host:port (rueidis.ParseURL makes a ClientOption of a URL)", i)
+		}
+	}
 	for _, f := range []struct {
 		field string
 		set   bool

@@ -43,6 +43,10 @@ func TestNew_EveryProblemAtOnce(t *testing.T) {
 	if got := strings.Split(err.Error(), "\n"); !reflect.DeepEqual(got, want) {
 		t.Errorf("got\n%s", err)
 	}
+	_, err = rediscache.New[string](rediscache.Config[string]{Client: rueidis.ClientOption{InitAddress: []string{"redis://user:secret@127.0.0.1:6379"}}, Prefix: "x"})
+	if err == nil || !strings.Contains(err.Error(), "Client.InitAddress[0] is a URL: must be host:port") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a URL for an address: %v", err)
+	}
 }
 
 // What comes back from Redis with less in it than was put there would be a wrong answer.
