@@ -65,7 +65,7 @@ func (t *Future[T]) watch(ctx context.Context) {
 	p := t.p
 	stop := context.AfterFunc(ctx, func() {
 		if t.state.CompareAndSwap(waiting, claimed) {
-			p.bury(&t.inQueue, &t.buried, true)
+			p.bury(&t.inQueue, &t.buried, &p.outcomes.cancelled)
 			t.settle(context.Cause(ctx))
 		}
 	})
@@ -77,12 +77,12 @@ func (t *Future[T]) watch(ctx context.Context) {
 	}
 }
 
-// bury frees the place of a promise that was claimed by another than a worker. Both flags are
-// guarded by p.mu.
-func (p *Pool) bury(inQueue, buried *bool, cancelled bool) {
+// bury frees the place of a promise that was claimed by another than a worker, and counts how it
+// ended; nil: that is counted elsewhere. What it is given is guarded by p.mu.
+func (p *Pool) bury(inQueue, buried *bool, outcome *uint64) {
 	p.mu.Lock()
-	if cancelled {
-		p.outcomes.cancelled++
+	if outcome != nil {
+		*outcome++
 	}
 	if *inQueue {
 		*buried = true
@@ -187,7 +187,7 @@ func (t *Future[T]) Wait(ctx context.Context) (T, error) {
 	}
 	if t.state.Load() == waiting {
 		if w := workerOf(ctx, t.p); w != nil && t.state.CompareAndSwap(waiting, claimed) {
-			t.p.bury(&t.inQueue, &t.buried, false)
+			t.p.bury(&t.inQueue, &t.buried, nil)
 			w.mu.Lock()
 			w.helped++
 			w.mu.Unlock()

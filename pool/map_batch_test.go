@@ -147,20 +147,21 @@ func TestP10_Map_NoElementAfterTheEndOfCtx(t *testing.T) {
 	}
 }
 
-// What a Map that went well leaves in Stats.
+// What a Map that went well leaves in Stats: a runner that found nothing left to do, or did not begin
+// in time for that, is no cancelled task.
 func TestP10_Map_StatsOfAMapThatWentWell(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPool(t, pool.Config{Workers: 4})
-		release := holdAll(t, p, 3)
-		if _, err := pool.Map(context.Background(), p, make([]int, 10), second); err != nil {
-			t.Error(err)
-		}
-		s := p.Stats()
-		t.Log(s.Tasks, s.Refused)
-		if s.Tasks["cancelled"] != 0 {
-			t.Errorf("%d cancelled", s.Tasks["cancelled"])
-		}
-		release()
-		closed(t, p)
-	})
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPool(t, pool.Config{Workers: 4})
+			release := holdAll(t, p, 3)
+			if _, err := pool.Map(context.Background(), p, make([]int, 10), second); err != nil {
+				t.Error(err)
+			}
+			if s := p.Stats(); s.Tasks["cancelled"] != 0 {
+				t.Errorf("%v", s.Tasks)
+			}
+			release()
+			closed(t, p)
+		})
+	}
 }

@@ -152,7 +152,11 @@ func (r *runner) withdraw() bool {
 	switch {
 	case r.p.unoffer(r):
 	case r.claim():
-		r.p.bury(&r.inQueue, &r.buried, true)
+		outcome := &r.p.outcomes.ok // there was nothing left for it to do
+		if r.job.unfinished() {
+			outcome = &r.p.outcomes.cancelled
+		}
+		r.p.bury(&r.inQueue, &r.buried, outcome)
 	default:
 		return false
 	}
