@@ -227,7 +227,7 @@ func (m *mapping[T, R]) withdraw() {
 	all := m.runners
 	m.mu.Unlock()
 	for _, r := range slices.Backward(all) {
-		r.withdraw()
+		r.withdraw(m.unfinished())
 	}
 }
 

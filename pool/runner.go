@@ -147,13 +147,14 @@ func (p *Pool) unoffer(r *runner) bool {
 	return true
 }
 
-// withdraw takes r out of the queue, or from before it. Its place may stay for a while, the job need not.
-func (r *runner) withdraw() bool {
+// withdraw takes r out of the queue, or from before it. undone: something is left that it was to do.
+// Its place may stay for a while, the job need not.
+func (r *runner) withdraw(undone bool) bool {
 	switch {
 	case r.p.unoffer(r):
 	case r.claim():
-		outcome := &r.p.outcomes.ok // there was nothing left for it to do
-		if r.job.unfinished() {
+		outcome := &r.p.outcomes.ok
+		if undone {
 			outcome = &r.p.outcomes.cancelled
 		}
 		r.p.bury(&r.inQueue, &r.buried, outcome)

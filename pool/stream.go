@@ -73,6 +73,7 @@ type stream[T, R any] struct {
 	awaited    int   // the element that the consumer waits for, counted from 1; 0: it does not
 	refused    error // why the pool takes no more; what comes from now on gets it
 	over       bool
+	undone     bool      // something had not begun then
 	lost       bool      // one was not called, or failed, for the cut had come
 	runners    int       // that the pool has, or is about to get
 	coming     int       // those of them that have not begun
@@ -190,7 +191,7 @@ func (s *stream[T, R]) came(r *runner) {
 
 // withdraw takes r out of the queue, if it is there.
 func (s *stream[T, R]) withdraw(r *runner) {
-	if !r.withdraw() {
+	if !r.withdraw(s.undone) {
 		return
 	}
 	s.mu.Lock()
@@ -408,7 +409,7 @@ func (s *stream[T, R]) leave(r *runner) {
 // end returns when the calls that were started have ended. Runners that wait leave the queue.
 func (s *stream[T, R]) end() {
 	s.mu.Lock()
-	s.over = true
+	s.over, s.undone = true, s.next < s.tail
 	s.next = s.tail
 	all := s.all
 	s.mu.Unlock()

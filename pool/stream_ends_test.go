@@ -173,3 +173,19 @@ func TestC3_CloseNamesAStreamWhoseCallsWentWell(t *testing.T) {
 		}
 	})
 }
+
+// A runner that waits when its stream is broken off did not come to what it was wanted for.
+func TestP10_Stream_StatsOfABreak(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, pool.Config{Workers: 2})
+		release := hold(t, p)
+		for range pool.Stream(t.Context(), p, count(10), second) {
+			break
+		}
+		if s := p.Stats(); s.Tasks["cancelled"] == 0 || s.Waiting != 0 {
+			t.Errorf("%v, %d wait", s.Tasks, s.Waiting)
+		}
+		release()
+		closed(t, p)
+	})
+}
