@@ -33,9 +33,6 @@ func NewProbe(ctx context.Context, t Target, shopSize int) *Probe {
 	if t.Name == "before" {
 		p.every = time.Second
 	}
-	for k := range p.versions {
-		p.versions[k].acknowledge(firstVersion)
-	}
 	return p
 }
 
@@ -102,11 +99,11 @@ func (p *Probe) look(ctx context.Context, i int, seen *Staleness) (err error) {
 			return nil // it does not sell so well
 		}
 		shown = items[at].Price
-	} else if shown, err = readPrice(ctx, p.looker, who, product, p.shopSize, i%3 == 1 && least > firstVersion); err != nil {
+	} else if shown, err = readPrice(ctx, p.looker, who, product, p.shopSize, i%3 == 1 && least > 0); err != nil {
 		return err
 	}
 	seen.Reads++
-	if shown < least && least > firstVersion {
+	if shown < least {
 		seen.Stale++
 	}
 	return nil
@@ -124,7 +121,7 @@ func (p *Probe) cycle(ctx context.Context) error {
 	k := p.turn % probed
 	product := probedProduct(k, p.shopSize)
 	p.turn++
-	version := p.versions[k].least(0) + 1
+	version := max(p.versions[k].least(0), firstVersion) + 1
 	who := fmt.Sprintf("probe-%02d", p.turn%probed) // or it would ask more than one consumer may
 	if _, err := p.client.ask(ctx, who, priceRequest(product, version)); err != nil {
 		return err
@@ -144,7 +141,7 @@ func (p *Probe) cycle(ctx context.Context) error {
 		return err
 	}
 	p.seen.Reads++
-	if seen < least && least > firstVersion { // what is owed before is the price of the seed
+	if seen < least {
 		p.seen.Stale++
 	}
 	return nil
